@@ -1,4 +1,4 @@
-"""Placeholder."""
+"""K2, a market data pipeline from exchange to lake, exactly once."""
 
 __all__ = ["__version__"]
 

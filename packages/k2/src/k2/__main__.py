@@ -1,0 +1,5 @@
+"""Run the command line with `python -m k2`."""
+
+from k2.cli import main
+
+main()
