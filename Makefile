@@ -1,0 +1,34 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+.PHONY: help setup demo test lint unit suites bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## system packages when missing, .venv, pinned libraries, sample recording
+	@scripts/setup
+
+demo: setup ## prove a live picture while the broker hangs; KEEP=1 leaves the stack up
+	@$(BIN)/fullspan run focus -m demo $(if $(KEEP),--keep)
+
+test: setup ## everything: lint, types, import rules, unit tests, suites, short benchmarks
+	@scripts/test
+
+lint: setup ## ruff, mypy, import rules
+	@scripts/test lint
+
+unit: setup ## the packages' own tests
+	@scripts/test unit
+
+suites: setup ## the end-to-end suites on a real stack
+	@scripts/test suites
+
+bench: setup ## the benchmarks, with their full n
+	@scripts/test bench
+
+clean: ## remove .venv and var/ (a running stack is stopped first)
+	@[ ! -x $(BIN)/fullspan ] || $(BIN)/fullspan down --all || true
+	rm -rf .venv var
