@@ -1,4 +1,4 @@
-"""Placeholder."""
+"""An open Focus Server for distributed acoustic sensing: a fibre's live spectrograms over gRPC and in the browser."""
 
 __all__ = ["__version__"]
 

@@ -1,0 +1,27 @@
+"""The numbers of the contract that clients rely on, each in one place."""
+
+from typing import Final
+
+NFFT_VALUES: Final = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
+DEFAULT_NFFT: Final = 1024
+DEFAULT_DURATION_S: Final = 10.0
+
+MAX_CHANNELS: Final = 2222
+MAX_FREQUENCY: Final = 1000.0
+"""Hz; a band may be asked for up to here, the part above fs/2 is clipped."""
+MIN_FREQUENCY_SPAN: Final = 1.0
+"""Hz."""
+
+MAX_OVERLAP: Final = 0.98
+MIN_LINES_PER_SECOND: Final = 0.1
+"""A line that takes longer than ten seconds would outgrow the samples that the analyzer keeps."""
+WATERFALL_LINES_PER_SECOND: Final = 20
+
+MAX_STREAMS: Final = 3
+"""Streams of a multichannel job; the other views have one."""
+
+WAITING_FOR_FIBER: Final = "waiting for fiber"
+"""What `sw_version` and `fiber_description` say, and what a refusal names, while no live block has arrived."""
+
+JOB_ID_PATTERN: Final = r"[0-9]{1,2}-[0-9]{1,18}"
+"""`<window>-<serial>`; anything else cannot be a job."""
