@@ -1,0 +1,5 @@
+"""Run the command line with `python -m focus_server`."""
+
+from focus_server.cli import main
+
+main()

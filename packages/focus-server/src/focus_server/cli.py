@@ -1,0 +1,53 @@
+"""The command line of the Focus Server; a command's module is imported only when that command runs."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Final
+
+import click
+
+from focus_server import __version__
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "serve": ("focus_server.api.command", "Answer REST and WebSocket clients and serve LiveView."),
+    "analyze": ("focus_server.analyzer.command", "Turn live blocks into spectrograms and stream them over gRPC."),
+    "replay": ("focus_server.fiber.command", "Play a recording as a live fibre."),
+    "sample": ("focus_server.fiber.command", "Take the sample recording out of the package that carries it."),
+    "config": ("focus_server.api.command", "Print the effective settings and where each comes from."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows the names and one-line helps of its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command = getattr(import_module(module), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 - a programming error, not input
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, so that `--help` stays quick."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="focus-server")
+def main() -> None:
+    """Serve the live spectrograms of a fibre over REST, gRPC and WebSocket, and in the browser.
+
+    Settings come from options, then the environment (FOCUS_...), then ./focus.toml, then the defaults;
+    `focus-server config` shows the result.
+    """
+
+
+if __name__ == "__main__":
+    main()
