@@ -114,6 +114,13 @@ class JobList(_Answer):
     jobs: list[JobSummary]
 
 
+class JobEnded(_Answer):
+    """A job that was there and is gone now."""
+
+    status: Literal["success"] = "success"
+    job_id: str
+
+
 class JobState(_Answer):
     """How a job is doing: lines that no channel had, and lines dropped for slow viewers, are counted apart."""
 

@@ -137,10 +137,11 @@ class ConfigureRequest(_Part):
 def shape_problems(error: ValidationError) -> list[ShapeProblem]:
     """List what a validation found wrong, without the input it was found in."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [
-        ShapeProblem(loc=item["loc"], msg=item["msg"].removeprefix("Value error, "), type=item["type"])
-        for item in found
-    ]
+    return [ShapeProblem(loc=item["loc"], msg=_plain(item["msg"]), type=item["type"]) for item in found]
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should be", "must be")
 
 
 def shape_refusal(problems: list[ShapeProblem]) -> Refusal:

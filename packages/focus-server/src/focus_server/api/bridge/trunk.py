@@ -1,0 +1,179 @@
+"""One gRPC stream of a job, read once and handed to all its viewers as the bytes that came; nothing is decoded."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import anyio
+import grpc
+import grpc.aio
+import structlog
+
+from focus_server.api.bridge.viewer import End, Viewer, state_frame
+from focus_server.contract import ConfigureAnswer, Refusal
+from focus_server.jobs import Orchestrator
+from focus_server.proto import StreamDataRequest
+
+_log = structlog.get_logger()
+
+_METHOD: Final = "/pandadatastream.DataStreamService/StreamData"
+_CHANNEL_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 50_000_000),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkLimits:
+    """How patient a trunk is, in seconds.
+
+    Before a lost stream is given up, before the first and between later looks at a silent one, and between two
+    attempts at most.
+    """
+
+    give_up_s: float = 30.0
+    first_look_s: float = 0.25
+    quiet_s: float = 1.0
+    longest_pause_s: float = 1.0
+
+
+class Trunk:
+    """The stream `stream` of the job `job_id`. It follows the job through restarts of the analyzer."""
+
+    def __init__(self, orchestrator: Orchestrator, job_id: str, stream: int, limits: TrunkLimits) -> None:
+        self._orchestrator = orchestrator
+        self._job_id = job_id
+        self._stream = stream
+        self.key = (job_id, stream)
+        self._limits = limits
+        self._viewers: set[Viewer] = set()
+        self._newest: bytes | None = None
+        self._messages = 0
+        self._heard_at = time.monotonic()
+        self.scope = anyio.CancelScope()
+
+    @property
+    def unused(self) -> bool:
+        """True when nobody watches any more."""
+        return not self._viewers
+
+    def join(self, viewer: Viewer) -> None:
+        """Start feeding a viewer, at once with the newest message."""
+        self._viewers.add(viewer)
+        if self._newest is not None:
+            viewer.offer(self._newest)
+
+    def leave(self, viewer: Viewer) -> None:
+        """Stop feeding a viewer."""
+        self._viewers.discard(viewer)
+
+    async def run(self) -> None:
+        """Feed the viewers until the job ends, or until the scope is cancelled."""
+        with self.scope:
+            try:
+                end = await self._follow()
+            except Exception:
+                _log.exception("trunk.failed", job=self._job_id, stream=self._stream)
+                end = End.error(1011, "The server failed while it read this stream; its log says why.", "failed")
+            _log.info("trunk.ended", job=self._job_id, stream=self._stream, reason=end.reason)
+            for viewer in self._viewers:
+                viewer.end(end)
+
+    async def _follow(self) -> End:
+        pause_s = 0.05
+        lost_at: float | None = None
+        while True:
+            messages_before = self._messages
+            end = await self._attempt()
+            if end is not None:
+                return end
+            now = time.monotonic()
+            if lost_at is None or self._messages != messages_before:
+                lost_at, pause_s = now, 0.05
+                self._tell("gap", reason="The analyzer is not reachable; reconnecting.")
+            if now - lost_at > self._limits.give_up_s:
+                seconds = f"{self._limits.give_up_s:g} s"
+                return End.error(1013, f"The analyzer has not been reachable for {seconds}.", "analyzer not reachable")
+            await anyio.sleep(pause_s)
+            pause_s = min(2 * pause_s, self._limits.longest_pause_s)
+
+    async def _attempt(self) -> End | None:
+        """Read the stream once; None means that it was lost and may come back."""
+        try:
+            job = await self._orchestrator.job(self._job_id)
+        except Refusal as refusal:
+            return self._end_without_job(refusal)
+        if self._stream >= job.stream_amount:
+            sentence = f"Job {self._job_id} has no stream {self._stream}; its streams are 0 to {job.stream_amount - 1}."
+            return End.error(4400, sentence, "no such stream")
+        async with self._watching_silence(job):
+            try:
+                await self._read(job)
+            except grpc.aio.AioRpcError as error:
+                return self._end_of_call(error)
+        return End.complete()
+
+    def _end_without_job(self, refusal: Refusal) -> End | None:
+        if refusal.status >= 500:
+            return None
+        return End.error(4404, refusal.error, "no such job") if self._newest is None else End.complete()
+
+    def _end_of_call(self, error: grpc.aio.AioRpcError) -> End | None:
+        code = error.code()
+        _log.info("trunk.lost", job=self._job_id, stream=self._stream, code=code.name, detail=error.details())
+        if code is grpc.StatusCode.INVALID_ARGUMENT:
+            return End.error(4400, f"Job {self._job_id} has no stream {self._stream}.", "no such stream")
+        return None
+
+    async def _read(self, job: ConfigureAnswer) -> None:
+        host = urlsplit(job.stream_url).hostname or "127.0.0.1"
+        async with grpc.aio.insecure_channel(f"{host}:{job.stream_port}", options=_CHANNEL_OPTIONS) as channel:
+            call = channel.unary_stream(_METHOD)(StreamDataRequest(stream_id=self._stream).SerializeToString())
+            async for message in call:
+                self._newest = message
+                self._messages += 1
+                self._heard_at = time.monotonic()
+                for viewer in self._viewers:
+                    viewer.offer(message)
+
+    @asynccontextmanager
+    async def _watching_silence(self, job: ConfigureAnswer) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._watch_silence, job)
+            try:
+                yield
+            finally:
+                group.cancel_scope.cancel()
+
+    async def _watch_silence(self, job: ConfigureAnswer) -> None:
+        """Tell viewers why nothing comes: the ring is filling, or the fibre pauses."""
+        self._heard_at = time.monotonic()
+        while True:
+            silent_s = time.monotonic() - self._heard_at
+            patience_s = self._limits.quiet_s + 2 * job.lines_dt if self._newest else self._limits.first_look_s
+            if silent_s >= patience_s:
+                await self._explain_silence(silent_s)
+                await anyio.sleep(self._limits.quiet_s)
+            else:
+                await anyio.sleep(patience_s - silent_s)
+
+    async def _explain_silence(self, silent_s: float) -> None:
+        try:
+            state = await self._orchestrator.state(self._job_id)
+        except Refusal:
+            return
+        if state.state == "filling":
+            self._tell("filling", seconds_left=round(state.ready_in_s, 1))
+        elif silent_s >= self._limits.quiet_s:
+            self._tell("gap", seconds=round(silent_s, 1))
+
+    def _tell(self, kind: str, **attributes: object) -> None:
+        frame = state_frame(kind, **attributes)
+        for viewer in self._viewers:
+            viewer.tell(frame)

@@ -1,0 +1,168 @@
+"""The orchestrator of one machine: a client of the analyzer's HTTP interface on its UNIX socket."""
+
+import os
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from focus_server.contract import (
+    AnalyzerStatus,
+    ChannelRange,
+    ConfigureAnswer,
+    ConfigureRequest,
+    ErrorBody,
+    JobList,
+    JobState,
+    LiveMetadata,
+    Refusal,
+)
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+_SAFE_TO_REPEAT: Final = frozenset({"GET", "DELETE"})
+_LONGEST_SOCKET_PATH: Final = 100
+"""Bytes; the kernel takes 107, and a longer path is reached through a handle on its folder."""
+
+
+class LocalAnalyzer:
+    """The analyzer of this machine. One that is down is a 503, and the next call finds it when it is back.
+
+    `timeout_s` bounds every call but `configure`, which has `configure_timeout_s`.
+    """
+
+    def __init__(self, socket_path: Path, timeout_s: float = 2.0, configure_timeout_s: float = 5.0) -> None:
+        self._path = socket_path
+        self._timeout_s = timeout_s
+        self._configure_timeout_s = configure_timeout_s
+        self._folder: int | None = None
+        self._client: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections to the analyzer."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            os.close(folder)
+
+    async def status(self) -> AnalyzerStatus:
+        """Tell how the analyzer and what it depends on are doing."""
+        return await self._ask("GET", "/status", AnalyzerStatus)
+
+    async def live_metadata(self) -> LiveMetadata:
+        """Describe the live fibre."""
+        return await self._ask("GET", "/live_metadata", LiveMetadata)
+
+    async def channels(self) -> ChannelRange:
+        """Give the channel numbers of the fibre."""
+        return await self._ask("GET", "/channels", ChannelRange)
+
+    async def configure(self, request: ConfigureRequest) -> ConfigureAnswer:
+        """Make a job; never repeated by itself, because a second call makes a second job."""
+        return await self._ask("POST", "/jobs", ConfigureAnswer, request.wire())
+
+    async def jobs(self) -> JobList:
+        """List the jobs that live."""
+        return await self._ask("GET", "/jobs", JobList)
+
+    async def job(self, job_id: str) -> ConfigureAnswer:
+        """Give what `configure` answered for this job."""
+        return await self._ask("GET", f"/jobs/{job_id}", ConfigureAnswer)
+
+    async def state(self, job_id: str) -> JobState:
+        """Tell how a job is doing."""
+        return await self._ask("GET", f"/jobs/{job_id}/state", JobState)
+
+    async def cancel(self, job_id: str) -> None:
+        """End a job, its streams and its port."""
+        await self._call("DELETE", f"/jobs/{job_id}", None)
+
+    async def _ask(self, method: str, path: str, model: type[Answer], body: object = None) -> Answer:
+        response = await self._call(method, path, body)
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError:
+            raise _not_understood() from None
+
+    async def _call(self, method: str, path: str, body: object) -> httpx.Response:
+        try:
+            response = await self._send(method, path, body)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            if self._folder is not None:  # the folder behind the handle may have been replaced
+                await self.aclose()
+            raise Refusal(
+                503, "The analyzer is not running; try again when it is.", "analyzer: no connection", retry_after=1
+            ) from None
+        except httpx.TimeoutException:
+            raise _no_answer(method) from None
+        except httpx.TransportError:
+            raise _cut_off(method) from None
+        if response.is_error:
+            raise _refusal_of(response)
+        return response
+
+    async def _send(self, method: str, path: str, body: object) -> httpx.Response:
+        timeout_s = self._configure_timeout_s if method == "POST" else self._timeout_s
+        timeout = httpx.Timeout(timeout_s, connect=min(1.0, timeout_s))
+        try:
+            return await self._connection().request(method, path, json=body, timeout=timeout)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            # A kept connection ends when the analyzer restarts; a new one tells whether it is there.
+            if method not in _SAFE_TO_REPEAT:
+                raise
+            return await self._connection().request(method, path, json=body, timeout=timeout)
+
+    def _connection(self) -> httpx.AsyncClient:
+        if self._client is None:
+            transport = httpx.AsyncHTTPTransport(uds=self._address(), limits=httpx.Limits(max_connections=100))
+            self._client = httpx.AsyncClient(transport=transport, base_url="http://analyzer", trust_env=False)
+        return self._client
+
+    def _address(self) -> str:
+        if len(os.fsencode(self._path)) <= _LONGEST_SOCKET_PATH:
+            return str(self._path)
+        try:
+            self._folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise httpx.ConnectError(str(error)) from error
+        return f"/proc/self/fd/{self._folder}/{self._path.name}"
+
+
+def _refusal_of(response: httpx.Response) -> Refusal:
+    try:
+        body = ErrorBody.model_validate_json(response.content)
+    except ValidationError:
+        return _not_understood()
+    retry_after = response.headers.get("Retry-After", "")
+    return Refusal(response.status_code, body.error, body.detail, int(retry_after) if retry_after.isdigit() else None)
+
+
+def _not_understood() -> Refusal:
+    return Refusal(
+        502,
+        "The analyzer gave an answer that this server does not understand; both must be of the same version.",
+        "analyzer: unexpected answer",
+    )
+
+
+def _no_answer(method: str) -> Refusal:
+    unknown = " Whether a job was made is unknown; GET /jobs tells." if method == "POST" else ""
+    return Refusal(
+        503, f"The analyzer did not answer in time; try again.{unknown}", "analyzer: time-out", retry_after=2
+    )
+
+
+def _cut_off(method: str) -> Refusal:
+    unknown = " Whether a job was made is unknown; GET /jobs tells." if method == "POST" else ""
+    return Refusal(
+        503, f"The analyzer stopped before it answered; try again.{unknown}", "analyzer: connection lost", retry_after=1
+    )

@@ -1,0 +1,41 @@
+"""What the server asks of whoever owns the jobs; it keeps nothing itself, so it can restart under running streams."""
+
+from typing import Protocol
+
+from focus_server.contract import (
+    AnalyzerStatus,
+    ChannelRange,
+    ConfigureAnswer,
+    ConfigureRequest,
+    JobList,
+    JobState,
+    LiveMetadata,
+)
+
+
+class Orchestrator(Protocol):
+    """Owner of all jobs. Every method raises `Refusal` with the status that the client shall see."""
+
+    async def status(self) -> AnalyzerStatus:
+        """Tell how the analyzer and what it depends on are doing."""
+
+    async def live_metadata(self) -> LiveMetadata:
+        """Describe the live fibre."""
+
+    async def channels(self) -> ChannelRange:
+        """Give the channel numbers of the fibre."""
+
+    async def configure(self, request: ConfigureRequest) -> ConfigureAnswer:
+        """Make a job; never repeated by itself, because a second call makes a second job."""
+
+    async def jobs(self) -> JobList:
+        """List the jobs that live."""
+
+    async def job(self, job_id: str) -> ConfigureAnswer:
+        """Give what `configure` answered for this job."""
+
+    async def state(self, job_id: str) -> JobState:
+        """Tell how a job is doing."""
+
+    async def cancel(self, job_id: str) -> None:
+        """End a job, its streams and its port."""
