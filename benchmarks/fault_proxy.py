@@ -1,0 +1,221 @@
+"""What the fault proxy costs on a clear link, beside the direct connection, and how exactly it delays.
+
+Claim: at most 0.1 ms more at p50 for a small request and its response, and at least 1 GB/s one way. Client, proxy and
+server are three processes, as in a stack; direct and proxied samples alternate, so both meet the same machine.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import platform
+import socket
+import statistics
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+from fullspan.stack.proxy import LinkProxy, Toxics
+
+MESSAGE = bytes(64)
+CHUNK = bytes(1024 * 1024)
+BULK_CHUNKS = 512
+ROUND_TRIPS = 500
+DELAYED_MESSAGES = 40
+DELAY_MS = 20.0
+STAMP = struct.Struct("!q")
+
+
+def receive(sock: socket.socket, count: int) -> bytes:
+    """Return exactly `count` bytes."""
+    data = b""
+    while len(data) < count:
+        piece = sock.recv(count - len(data))
+        if not piece:
+            raise ConnectionError(f"closed after {len(data)} of {count} bytes")
+        data += piece
+    return data
+
+
+def answer(sock: socket.socket) -> None:
+    """Serve one connection; its first byte says what: e(cho), t(ime of arrival) or b(ulk)."""
+    with closing(sock):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        kind = receive(sock, 1)
+        buffer = bytearray(len(CHUNK))
+        expected = BULK_CHUNKS * len(CHUNK)
+        while got := sock.recv_into(buffer, len(CHUNK) if kind == b"b" else len(MESSAGE)):
+            if kind == b"e":
+                sock.sendall(buffer[:got])
+            elif kind == b"t":
+                sock.sendall(STAMP.pack(time.monotonic_ns()))
+            else:
+                expected -= got
+                if expected == 0:
+                    sock.sendall(b"k")
+                    expected = BULK_CHUNKS * len(CHUNK)
+
+
+def serve(pipe: Connection) -> None:
+    """Be the upstream until the pipe ends."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    pipe.send(listener.getsockname()[1])
+
+    def accept() -> None:
+        while True:
+            threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    with suppress(EOFError):
+        pipe.recv()
+
+
+def proxy(pipe: Connection, upstream: int) -> None:
+    """Be the proxy; toxics come through the pipe, its end ends the process."""
+
+    async def run() -> None:
+        link = LinkProxy("benchmark", "127.0.0.1", upstream)
+        await link.start()
+        pipe.send(link.address[1])
+        ended = asyncio.Event()
+
+        def command() -> None:
+            try:
+                link.set_toxics(pipe.recv())
+                pipe.send("done")
+            except EOFError:
+                ended.set()
+
+        asyncio.get_running_loop().add_reader(pipe.fileno(), command)
+        await ended.wait()
+        asyncio.get_running_loop().remove_reader(pipe.fileno())
+        await link.aclose()
+
+    asyncio.run(run())
+
+
+@contextmanager
+def process(target: Callable[..., None], *arguments: object) -> Iterator[tuple[Connection, int]]:
+    """Run `target` in its own process; gives the pipe to it and the port it listens on."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    child = context.Process(target=target, args=(there, *arguments))
+    child.start()
+    there.close()
+    try:
+        yield here, here.recv()
+    finally:
+        here.close()
+        child.join(timeout=10)
+        if child.is_alive():
+            child.kill()
+
+
+def connect(port: int, kind: bytes) -> socket.socket:
+    """Open a connection of one kind."""
+    sock = socket.create_connection(("127.0.0.1", port), timeout=60)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.sendall(kind)
+    return sock
+
+
+def round_trip_us(port: int) -> float:
+    """Return the median of the round trips of one sample, in microseconds."""
+    samples = []
+    with closing(connect(port, b"e")) as sock:
+        for _ in range(ROUND_TRIPS):
+            began = time.perf_counter_ns()
+            sock.sendall(MESSAGE)
+            receive(sock, len(MESSAGE))
+            samples.append((time.perf_counter_ns() - began) / 1e3)
+    return statistics.median(samples)
+
+
+def one_way_gb_s(port: int) -> float:
+    """Return the throughput of one sample, in 10^9 bytes per second, until the reader has the last byte."""
+    with closing(connect(port, b"b")) as sock:
+        began = time.perf_counter()
+        for _ in range(BULK_CHUNKS):
+            sock.sendall(CHUNK)
+        receive(sock, 1)
+        return BULK_CHUNKS * len(CHUNK) / (time.perf_counter() - began) / 1e9
+
+
+def delays_ms(port: int) -> list[float]:
+    """Return how long messages took one way, in milliseconds, on the clock that all processes share."""
+    samples = []
+    with closing(connect(port, b"t")) as sock:
+        for _ in range(DELAYED_MESSAGES + 1):
+            sent = time.monotonic_ns()
+            sock.sendall(MESSAGE)
+            samples.append((STAMP.unpack(receive(sock, STAMP.size))[0] - sent) / 1e6)
+    # The first message also paid for the connection from the proxy to the server.
+    return samples[1:]
+
+
+def percentile(samples: list[float], percent: float) -> float:
+    """Return the nearest-rank percentile."""
+    ordered = sorted(samples)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def show(name: str, samples: list[float], unit: str) -> float:
+    """Print one set of samples and return its median."""
+    median = statistics.median(samples)
+    print(f"{name}: median {median:.3f} {unit}, p95 {percentile(samples, 95):.3f}, p99 {percentile(samples, 99):.3f}")
+    print(f"  raw ({len(samples)}): {' '.join(f'{sample:.3f}' for sample in samples)}")
+    return median
+
+
+@dataclass
+class Samples:
+    """What was measured, raw."""
+
+    trips: dict[str, list[float]] = field(default_factory=lambda: {"direct": [], "proxied": []})
+    bulk: dict[str, list[float]] = field(default_factory=lambda: {"direct": [], "proxied": []})
+    undelayed: list[float] = field(default_factory=list)
+    delayed: list[float] = field(default_factory=list)
+
+
+def measure(n: int) -> Samples:
+    """Take n samples of each kind, direct and proxied in turn."""
+    samples = Samples()
+    with process(serve) as (_, upstream), process(proxy, upstream) as (control, link):
+        ports = {"direct": upstream, "proxied": link}
+        for index in range(n):
+            for name in sorted(ports, reverse=bool(index % 2)):
+                samples.trips[name].append(round_trip_us(ports[name]))
+                samples.bulk[name].append(one_way_gb_s(ports[name]))
+            samples.undelayed += delays_ms(link)
+            control.send(Toxics(latency_ms=DELAY_MS, direction="up"))
+            control.recv()
+            samples.delayed += delays_ms(link)
+            control.send(Toxics())
+            control.recv()
+    return samples
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("-n", type=int, default=30, help="samples of each kind (default 30)")
+    n = parser.parse_args().n
+    print(f"machine: {platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
+    print(f"python: {platform.python_version()}")
+    print(f"n: {n} of each kind, alternating; one is the median of {ROUND_TRIPS} round trips of {len(MESSAGE)} B,")
+    print(f"   {BULK_CHUNKS} MiB one way, or {DELAYED_MESSAGES} messages delayed by {DELAY_MS:g} ms")
+    samples = measure(n)
+    direct, proxied = (show(f"round trip {name}", samples.trips[name], "us") for name in ("direct", "proxied"))
+    print(f"added at p50: {(proxied - direct) / 1e3:.4f} ms, ratio {proxied / direct:.2f} (claim: at most 0.1 ms)")
+    direct, proxied = (show(f"throughput {name}", samples.bulk[name], "GB/s") for name in ("direct", "proxied"))
+    print(f"passed: {proxied:.2f} GB/s, ratio {proxied / direct:.2f} (claim: at least 1 GB/s)")
+    show("one way, clear", samples.undelayed, "ms")
+    show(f"one way, error of {DELAY_MS:g} ms", [sample - DELAY_MS for sample in samples.delayed], "ms")
+
+
+if __name__ == "__main__":
+    main()

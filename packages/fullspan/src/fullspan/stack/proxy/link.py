@@ -1,0 +1,184 @@
+"""The proxy of one link: it listens, connects each client to the upstream, and holds the link's toxics and counters."""
+
+import asyncio
+import dataclasses
+import functools
+import socket
+
+from fullspan.errors import StackError
+from fullspan.stack.proxy.alarm import Alarm
+from fullspan.stack.proxy.connection import Connection, reset
+from fullspan.stack.proxy.flow import Tamper
+from fullspan.stack.proxy.lane import Lane
+from fullspan.stack.proxy.toxics import CLEAR, Counters, Toxics
+
+__all__ = ["LinkProxy"]
+
+_BACKLOG = 1024
+_CONNECT_S = 30.0
+_OUT_OF_HANDLES_PAUSE_S = 0.1
+
+
+def _close(sock: socket.socket, _task: asyncio.Task[None]) -> None:
+    sock.close()
+
+
+class LinkProxy:
+    """Passes every TCP protocol between clients and `upstream_host:upstream_port`.
+
+    A client whose upstream cannot be reached is reset and counted as refused. `tamper_up` and `tamper_down` alter the
+    traffic itself, for tests that plant a defect on the wire.
+    """
+
+    def __init__(
+        self,
+        link_id: str,
+        upstream_host: str,
+        upstream_port: int,
+        listen_host: str = "127.0.0.1",
+        listen_port: int = 0,
+        *,
+        tamper_up: Tamper | None = None,
+        tamper_down: Tamper | None = None,
+    ) -> None:
+        self.link_id = link_id
+        self.upstream = (upstream_host, upstream_port)
+        self._asked = (listen_host, listen_port)
+        self._tampers = (tamper_up, tamper_down)
+        self._toxics = CLEAR
+        self._counters = Counters()
+        self._connections: set[Connection] = set()
+        self._listener: socket.socket | None = None
+        self._alarm: Alarm | None = None
+        self._accepting: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the proxy listens, once started."""
+        if self._listener is None:
+            raise StackError(f"The proxy of link {self.link_id!r} is not started and has no address yet.")
+        host, port = self._listener.getsockname()[:2]
+        return host, port
+
+    @property
+    def toxics(self) -> Toxics:
+        """What is asked of the link at present."""
+        return self._toxics
+
+    def counters(self) -> Counters:
+        """Return a copy of the counters as they are now."""
+        return dataclasses.replace(self._counters)
+
+    async def start(self) -> None:
+        """Listen. A port that is taken is a StackError that names link and port."""
+        host, port = self._asked
+        try:
+            self._listener = socket.create_server(
+                self._asked, family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_BACKLOG
+            )
+        except OSError as error:
+            raise StackError(
+                f"The proxy of link {self.link_id!r} cannot listen on {host}:{port}: {error.strerror}."
+            ) from error
+        self._listener.setblocking(False)
+        self._alarm = Alarm()
+        self._up = Lane("up", self._counters, self._alarm, self.link_id)
+        self._down = Lane("down", self._counters, self._alarm, self.link_id)
+        self._up.set(self._toxics)
+        self._down.set(self._toxics)
+        self._accepting = asyncio.create_task(self._accept(self._listener), name=f"proxy {self.link_id}")
+
+    def set_toxics(self, toxics: Toxics) -> None:
+        """Change what the link does, for live and for new connections, at once.
+
+        A connection that lost bytes or its end in a blackhole is reset when the blackhole is lifted: TCP never shows
+        a reader a stream with a hole. Connections that lost nothing go on.
+        """
+        self._toxics = toxics
+        if self._alarm is None:
+            return
+        self._up.set(toxics)
+        self._down.set(toxics)
+        for connection in list(self._connections):
+            if toxics.reset or connection.broken:
+                self._reset(connection)
+            else:
+                connection.lane_changed()
+
+    async def aclose(self) -> None:
+        """Stop listening and reset what is still connected."""
+        if self._accepting is not None:
+            accepting, self._accepting = self._accepting, None
+            accepting.cancel()
+            await asyncio.wait([accepting])
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        if self._alarm is not None:
+            self._alarm.close()
+            self._alarm = None
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    client, _ = await loop.sock_accept(listener)
+                except OSError:
+                    # Out of handles, or a client that left at once: the next one may fare better.
+                    await asyncio.sleep(_OUT_OF_HANDLES_PAUSE_S)
+                    continue
+                # A task that is cancelled before its first step never runs its own `finally`.
+                group.create_task(self._serve(client)).add_done_callback(functools.partial(_close, client))
+
+    async def _serve(self, client: socket.socket) -> None:
+        counters = self._counters
+        counters.connections += 1
+        counters.active += 1
+        try:
+            try:
+                upstream = await self._connect()
+            except OSError:
+                counters.refused += 1
+                reset(client)
+                return
+            await self._relay(client, upstream)
+        finally:
+            counters.active -= 1
+
+    async def _relay(self, client: socket.socket, upstream: socket.socket) -> None:
+        for sock in (client, upstream):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(client, upstream, self._up, self._down, *self._tampers)
+        self._connections.add(connection)
+        try:
+            connection.start()
+            if self._toxics.reset:
+                self._reset(connection)
+            await connection.wait_closed()
+        finally:
+            connection.abort()
+            self._connections.discard(connection)
+
+    def _reset(self, connection: Connection) -> None:
+        self._counters.resets += 1
+        connection.abort()
+
+    async def _connect(self) -> socket.socket:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(_CONNECT_S):
+            cause = OSError("no address")
+            for family, kind, protocol, _, address in await loop.getaddrinfo(*self.upstream, type=socket.SOCK_STREAM):
+                sock = socket.socket(family, kind, protocol)
+                sock.setblocking(False)
+                try:
+                    await loop.sock_connect(sock, address)
+                except OSError as error:
+                    sock.close()
+                    cause = error
+                except asyncio.CancelledError:
+                    sock.close()
+                    raise
+                else:
+                    return sock
+            raise cause
