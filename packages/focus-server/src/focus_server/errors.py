@@ -1,0 +1,22 @@
+"""Every error that this package raises on purpose.
+
+FocusError            what happened, to what, and what to do, in one sentence
+├── SettingsError     a setting, its file or its environment variable is wrong
+└── BlockError        a message of the live fibre that cannot be used; its reader counts it and goes on
+
+`focus_server.contract.Refusal` is not an error of this tree: it is an answer to a client.
+"""
+
+__all__ = ["BlockError", "FocusError", "SettingsError"]
+
+
+class FocusError(Exception):
+    """The root; its text is meant for a person and never holds a secret."""
+
+
+class SettingsError(FocusError):
+    """A setting cannot be used; the text names the setting and where its value came from."""
+
+
+class BlockError(FocusError):
+    """A live block or an announcement of the fibre that is damaged or of a schema that nobody here knows."""
