@@ -1,5 +1,6 @@
 """The command line of the Focus Server; a command's module is imported only when that command runs."""
 
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 import click
 
 from focus_server import __version__
+from focus_server.errors import FocusError
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("focus_server.api.command", "Answer REST and WebSocket clients and serve LiveView."),
@@ -41,12 +43,27 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="focus-server")
-def main() -> None:
+def focus_server() -> None:
     """Serve the live spectrograms of a fibre over REST, gRPC and WebSocket, and in the browser.
 
     Settings come from options, then the environment (FOCUS_...), then ./focus.toml, then the defaults;
     `focus-server config` shows the result.
     """
+
+
+def main() -> None:
+    """Run a command; exit codes: 0 done, 3 wrong usage or set-up, 130 interrupted."""
+    try:
+        code = focus_server.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 3
+    except FocusError as error:
+        click.echo(f"focus-server: {error}", err=True)
+        code = 3
+    except click.Abort:
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ import structlog
 from focus_server.api.bridge.viewer import End, Viewer, state_frame
 from focus_server.contract import ConfigureAnswer, Refusal
 from focus_server.jobs import Orchestrator
-from focus_server.proto import StreamDataRequest
+from focus_server.proto import SERVICE, STREAM_DATA, StreamDataRequest
 
 _log = structlog.get_logger()
 
-_METHOD: Final = "/pandadatastream.DataStreamService/StreamData"
+_METHOD: Final = f"/{SERVICE}/{STREAM_DATA}"
 _CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", 50_000_000),
     ("grpc.keepalive_time_ms", 10_000),
@@ -134,8 +134,10 @@ class Trunk:
     async def _read(self, job: ConfigureAnswer) -> None:
         host = urlsplit(job.stream_url).hostname or "127.0.0.1"
         async with grpc.aio.insecure_channel(f"{host}:{job.stream_port}", options=_CHANNEL_OPTIONS) as channel:
-            call = channel.unary_stream(_METHOD)(StreamDataRequest(stream_id=self._stream).SerializeToString())
-            async for message in call:
+            method = channel.unary_stream(
+                _METHOD, request_serializer=StreamDataRequest.SerializeToString, response_deserializer=_as_it_came
+            )
+            async for message in method(StreamDataRequest(stream_id=self._stream)):
                 self._newest = message
                 self._messages += 1
                 self._heard_at = time.monotonic()
@@ -177,3 +179,7 @@ class Trunk:
         frame = state_frame(kind, **attributes)
         for viewer in self._viewers:
             viewer.tell(frame)
+
+
+def _as_it_came(message: bytes) -> bytes:
+    return message
