@@ -1,0 +1,20 @@
+"""The ledger: what was seen of every record at every hop, and where it went wrong first."""
+
+from fullspan.ledger.journey import Journey, Stage
+from fullspan.ledger.ledger import Ledger
+from fullspan.ledger.reconcile import reconcile
+from fullspan.ledger.reconciliation import HopTotals, Kind, Reconciliation, Violation
+from fullspan.ledger.record import Moment, Observation
+
+__all__ = [
+    "HopTotals",
+    "Journey",
+    "Kind",
+    "Ledger",
+    "Moment",
+    "Observation",
+    "Reconciliation",
+    "Stage",
+    "Violation",
+    "reconcile",
+]
