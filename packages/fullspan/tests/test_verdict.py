@@ -1,5 +1,4 @@
 import pytest
-
 from fullspan.verdict import EXIT_CODE, Verdict, combine
 
 PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE

@@ -1,10 +1,10 @@
 import time
 
 import pytest
+from fullspan.ledger import Journey, Kind, Ledger, Observation, Stage, reconcile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fullspan.ledger import Journey, Kind, Ledger, Observation, Stage, reconcile
 from packages.fullspan.tests.ledger import model
 
 HOPS = ("block", "row", "frame", "pixel")
@@ -253,10 +253,8 @@ def observations_of(draw, hop, key, number):
 def histories(draw):
     """Draw journeys of a few rows on shared blocks, and a ledger of what was seen of them."""
     n = draw(st.integers(1, 5))
-    stages = []
-    for hop in HOPS[1:]:
-        if hop == "row" or draw(st.booleans()):
-            stages.append((hop, draw(st.booleans()), draw(st.sampled_from([None, 1.0]))))
+    hops = [hop for hop in HOPS[1:] if hop == "row" or draw(st.booleans())]
+    stages = [(hop, draw(st.booleans()), draw(st.sampled_from([None, 1.0]))) for hop in hops]
     per_row = draw(st.integers(1, 3))
     with_blocks = draw(st.booleans())
     known = draw(st.booleans())
