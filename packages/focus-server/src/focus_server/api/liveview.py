@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
-from starlette.responses import Response
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -28,5 +29,11 @@ class _Files(StaticFiles):
 
 
 def install_liveview(app: FastAPI) -> None:
-    """Serve the page at `/liveView` and what it loads below `/liveView/`."""
+    """Serve the page at `/liveView/`, what it loads beside it, and lead `/liveView` there."""
+
+    @app.get("/liveView", include_in_schema=False)
+    async def liveview(request: Request) -> Response:
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"liveView/{query}")
+
     app.mount("/liveView", _Files(directory=Path(str(files("focus_server") / "web")), html=True, check_dir=False))

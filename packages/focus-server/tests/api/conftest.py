@@ -1,0 +1,191 @@
+"""A server in this process, and the analyzer's two interfaces played by the test, so that it decides what happens."""
+
+import asyncio
+import contextlib
+import socket
+from collections import defaultdict
+
+import anyio
+import grpc
+import grpc.aio
+import pytest
+import uvicorn
+from focus_server.api import create_app
+from focus_server.proto import DataStream, StreamDataRequest
+from focus_server.settings import ServeSettings
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+READY_S = 10
+
+
+def job_answer(job_id="0-1", port=1, streams=1):
+    """What an analyzer answers for a job at 1000 samples/s, NFFT 256, bins 3 to 5, 20 lines/s."""
+    return {
+        "status": "success",
+        "job_id": job_id,
+        "stream_url": "http://127.0.0.1",
+        "stream_port": port,
+        "stream_amount": streams,
+        "channel_to_stream_index": {"7": 0},
+        "channel_amount": 1,
+        "frequencies_list": [11.71875, 15.625, 19.53125],
+        "frequencies_amount": 3,
+        "lines_dt": 0.05,
+        "view_type": 1,
+        "metadata": {
+            "units": "counts",
+            "fs": 1000.0,
+            "dx": 1.0,
+            "recording_ids": [],
+            "ready_in_s": 0.0,
+            "lowered": None,
+            "grid": {"t0_ns": 5, "fs_num": 1000, "fs_den": 1, "first_line": 9, "hop": 50, "nfft": 256},
+            "displayInfo": {"height": 100},
+            "displayTimeAxisDuration": 10.0,
+        },
+    }
+
+
+LIVE_METADATA = {
+    "prr": 1000.0,
+    "num_samples_per_trace": 100,
+    "dtype": "int16",
+    "dx": 1.0,
+    "fiber_start_meters": 0.0,
+    "fiber_length_meters": 500.0,
+    "sw_version": "1",
+    "number_of_channels": 500,
+    "fiber_description": "a fibre",
+    "fiber_source": {"seed": 1},
+}
+
+
+def message(row, size=0):
+    """A serialised message with one row of `size` bytes beside its numbers."""
+    return DataStream(start_channel=7, end_channel=7, row_index=[row], main_data=[bytes(size)]).SerializeToString()
+
+
+@contextlib.asynccontextmanager
+async def serving(app, **options):
+    """Serve an application in this loop until the context ends."""
+    config = uvicorn.Config(app, log_config=None, lifespan="on", ws="websockets-sansio", **options)
+    config.ws_per_message_deflate = False
+    config.timeout_graceful_shutdown = 1
+    server = uvicorn.Server(config)
+    server.capture_signals = contextlib.nullcontext
+    task = asyncio.create_task(server.serve())
+    try:
+        with anyio.fail_after(READY_S):
+            while not server.started:
+                assert not task.done(), "the server ended before it was ready"
+                await anyio.sleep(0.01)
+        yield server
+    finally:
+        server.should_exit = True
+        await task
+
+
+class PlayedAnalyzer:
+    """HTTP on a UNIX socket and gRPC on a port that it keeps; what it answers and sends is up to the test."""
+
+    def __init__(self, folder):
+        self.socket_path = folder / "analyzer.sock"
+        self.jobs = {}
+        self.calls = []
+        self.answers = {}
+        self.state = {"state": "live", "ready_in_s": 0.0, "viewers": 0, "missing_lines": 0, "dropped_lines": 0}
+        self.streams = defaultdict(set)
+        self.opened = asyncio.Event()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
+        self._stack = contextlib.AsyncExitStack()
+
+    async def start(self):
+        self.grpc = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        handler = grpc.unary_stream_rpc_method_handler(self._stream, StreamDataRequest.FromString, None)
+        service = grpc.method_handlers_generic_handler("pandadatastream.DataStreamService", {"StreamData": handler})
+        self.grpc.add_generic_rpc_handlers((service,))
+        assert self.grpc.add_insecure_port(f"127.0.0.1:{self.port}") == self.port
+        await self.grpc.start()
+        app = Starlette(routes=[Route("/{path:path}", self._http, methods=["GET", "POST", "DELETE"])])
+        await self._stack.enter_async_context(serving(app, uds=str(self.socket_path)))
+
+    async def stop(self):
+        await self.grpc.stop(None)
+        await self._stack.aclose()
+        self.socket_path.unlink(missing_ok=True)
+
+    def add_job(self, job_id="0-1", streams=1):
+        self.jobs[job_id] = job_answer(job_id, self.port, streams)
+        return self.jobs[job_id]
+
+    def send(self, payload, stream=0):
+        for queue in self.streams[stream]:
+            queue.put_nowait(payload)
+
+    async def wait_for_streams(self, n=1, stream=0):
+        with anyio.fail_after(READY_S):
+            while len(self.streams[stream]) < n:
+                self.opened.clear()
+                await self.opened.wait()
+
+    async def _stream(self, request, context):
+        queue = asyncio.Queue()
+        self.streams[request.stream_id].add(queue)
+        self.opened.set()
+        try:
+            while True:
+                item = await queue.get()
+                if item is None:
+                    return
+                if isinstance(item, grpc.StatusCode):
+                    await context.abort(item, "as the test asked")
+                yield item
+        finally:
+            self.streams[request.stream_id].discard(queue)
+
+    async def _http(self, request):
+        call = f"{request.method} {request.url.path}"
+        body = await request.body()
+        self.calls.append((call, body))
+        if call in self.answers:
+            return self.answers[call]
+        _, what, *rest = request.url.path.split("/")
+        if what == "live_metadata":
+            return JSONResponse(LIVE_METADATA)
+        if what == "channels":
+            return JSONResponse({"lowest_channel": 1, "highest_channel": 500})
+        if what == "status":
+            up, live = {"state": "up", "detail": ""}, {"state": "live", "detail": "", "newest_sample_age_s": 0.1}
+            return JSONResponse({"rabbitmq": up, "feed": live, "jobs": len(self.jobs)})
+        if what == "jobs" and request.method == "POST":
+            return JSONResponse(self.add_job())
+        if what == "jobs" and rest and rest[0] in self.jobs:
+            if request.method == "DELETE":
+                del self.jobs[rest[0]]
+                self.send(grpc.StatusCode.NOT_FOUND)
+                return JSONResponse({})
+            return JSONResponse(self.state if rest[1:] == ["state"] else self.jobs[rest[0]])
+        return JSONResponse({"error": "Invalid job_id", "detail": "played"}, 404)
+
+
+@pytest.fixture
+async def analyzer(tmp_path):
+    played = PlayedAnalyzer(tmp_path)
+    await played.start()
+    yield played
+    await played.stop()
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return ServeSettings(analyzer_socket=tmp_path / "analyzer.sock", port=0)
+
+
+@pytest.fixture
+async def address(settings):
+    """Host and port of a server whose analyzer is the played one, if the test has it."""
+    async with serving(create_app(settings), host="127.0.0.1", port=0) as server:
+        yield "{}:{}".format(*server.servers[0].sockets[0].getsockname())
