@@ -112,7 +112,7 @@ async def open_link(**options):
         for peer in link.peers:
             peer.close()
         await proxy.aclose()
-        listener.close()
+        link.listener.close()
 
 
 @pytest.fixture

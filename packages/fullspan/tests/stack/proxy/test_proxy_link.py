@@ -144,6 +144,8 @@ async def test_closing_resets_both_sides_and_leaves_no_handle(linked):
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     async with linked() as link:
         client, upstream = await link.connect()
+        await client.send(b"x" * 100)
+        assert await upstream.receive(1) == b"x"
         await link.proxy.aclose()
         assert await client.is_reset()
         assert await upstream.is_reset()

@@ -19,10 +19,6 @@ _CONNECT_S = 30.0
 _OUT_OF_HANDLES_PAUSE_S = 0.1
 
 
-def _close(sock: socket.socket, _task: asyncio.Task[None]) -> None:
-    sock.close()
-
-
 class LinkProxy:
     """Passes every TCP protocol between clients and `upstream_host:upstream_port`.
 
@@ -50,7 +46,7 @@ class LinkProxy:
         self._connections: set[Connection] = set()
         self._listener: socket.socket | None = None
         self._alarm: Alarm | None = None
-        self._accepting: asyncio.Task[None] | None = None
+        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -86,7 +82,7 @@ class LinkProxy:
         self._down = Lane("down", self._counters, self._alarm, self.link_id)
         self._up.set(self._toxics)
         self._down.set(self._toxics)
-        self._accepting = asyncio.create_task(self._accept(self._listener), name=f"proxy {self.link_id}")
+        self._listen()
 
     def set_toxics(self, toxics: Toxics) -> None:
         """Change what the link does, for live and for new connections, at once.
@@ -107,29 +103,45 @@ class LinkProxy:
 
     async def aclose(self) -> None:
         """Stop listening and reset what is still connected."""
-        if self._accepting is not None:
-            accepting, self._accepting = self._accepting, None
-            accepting.cancel()
-            await asyncio.wait([accepting])
         if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
             self._listener = None
+        if self._serving:
+            for task in self._serving:
+                task.cancel()
+            await asyncio.wait(self._serving)
         if self._alarm is not None:
             self._alarm.close()
             self._alarm = None
 
-    async def _accept(self, listener: socket.socket) -> None:
+    def _listen(self) -> None:
+        if self._listener is not None:
+            asyncio.get_running_loop().add_reader(self._listener, self._accept, self._listener)
+
+    def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as group:
-            while True:
-                try:
-                    client, _ = await loop.sock_accept(listener)
-                except OSError:
-                    # Out of handles, or a client that left at once: the next one may fare better.
-                    await asyncio.sleep(_OUT_OF_HANDLES_PAUSE_S)
-                    continue
-                # A task that is cancelled before its first step never runs its own `finally`.
-                group.create_task(self._serve(client)).add_done_callback(functools.partial(_close, client))
+        try:
+            client, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:
+            # Out of handles: those that are connected go on, the next one waits in the backlog.
+            loop.remove_reader(listener)
+            loop.call_later(_OUT_OF_HANDLES_PAUSE_S, self._listen)
+            return
+        client.setblocking(False)
+        task = loop.create_task(self._serve(client), name=f"link {self.link_id}")
+        self._serving.add(task)
+        task.add_done_callback(functools.partial(self._served, client))
+
+    def _served(self, client: socket.socket, task: asyncio.Task[None]) -> None:
+        # A task that is cancelled before its first step never runs its own `finally`.
+        reset(client)
+        self._serving.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            context = {"message": f"a connection of link {self.link_id} failed", "exception": error, "task": task}
+            task.get_loop().call_exception_handler(context)
 
     async def _serve(self, client: socket.socket) -> None:
         counters = self._counters
