@@ -1,47 +1,59 @@
-"""Every error that fullspan raises on purpose.
+"""Everything that fullspan raises on purpose.
 
-FullspanError            a sentence for a person, and what to do about it
-├── UsageError           the request makes no sense: a stack file, an option, a name (exit code 3)
-├── StackError           a stack or one of its parts could not be brought up, reached or changed
-│   └── ComponentDied    a component ended although nobody asked it to
-└── Inconclusive         the run cannot tell: neither a pass nor a fail
+    FullspanError
+    ├── UsageError            a command, an option or a file says something that cannot be meant
+    ├── StackError            a stack cannot be brought up, found, changed or taken down
+    │   └── ComponentDied     one of its components ended without being asked to
+    └── Inconclusive          the run cannot tell; never a pass, never a fail
+
+A message is one sentence that says what happened, and to what; `remedy` says what to do about it.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 __all__ = ["ComponentDied", "FullspanError", "Inconclusive", "StackError", "UsageError"]
 
 
 class FullspanError(Exception):
-    """Root of the errors of fullspan; `remedy` says what to do, where that is known."""
+    """The root: a message, and what the reader can do about it."""
+
+    exit_code: ClassVar[int] = 3
 
     def __init__(self, message: str, remedy: str | None = None) -> None:
-        super().__init__(message if remedy is None else f"{message} {remedy}")
+        super().__init__(message)
         self.message = message
         self.remedy = remedy
 
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}" if self.remedy else self.message
+
 
 class UsageError(FullspanError):
-    """What was asked for makes no sense: a key, a name, an option."""
+    """Something that a person wrote cannot be meant: a command, an option, a file."""
 
 
 class StackError(FullspanError):
-    """A stack or one of its parts could not be brought up, reached or changed."""
+    """A stack cannot be brought up, found, changed or taken down."""
 
 
-class ComponentDied(StackError):  # noqa: N818 - the word of the field
-    """A component ended although nobody asked it to.
+class ComponentDied(StackError):  # noqa: N818 - the words of the field
+    """A component ended without being asked to; carries how, and the last lines that it logged."""
 
-    `ending` is "exit code 3" or "SIGKILL"; `last_lines` are the last lines of its log.
-    """
-
-    def __init__(self, component: str, ending: str, last_lines: Sequence[str] = ()) -> None:
-        quoted = "".join(f"\n    {line}" for line in last_lines)
-        super().__init__(f"Component {component!r} died ({ending}); its last log lines:{quoted or ' none.'}")
+    def __init__(self, component: str, ending: str, last_lines: Sequence[str] = (), remedy: str | None = None) -> None:
         self.component = component
         self.ending = ending
         self.last_lines = tuple(last_lines)
+        quoted = "".join(f"\n    {line}" for line in self.last_lines)
+        said = f" Its last log lines:{quoted}" if quoted else " It logged nothing."
+        super().__init__(f"Component {component!r} died: {ending}.{said}", remedy and f"\n{remedy}")
 
 
-class Inconclusive(FullspanError):  # noqa: N818 - a state of knowledge, not an error of the program
-    """The run cannot tell: too few records, a fault that did not bite, a frame that could not be read."""
+class Inconclusive(FullspanError):  # noqa: N818 - a verdict, not an error
+    """The run cannot tell, for this reason: no fault bit, no record was in flight, a frame could not be read."""
+
+    exit_code = 2
+
+    def __init__(self, reason: str, remedy: str | None = None) -> None:
+        super().__init__(reason, remedy)
+        self.reason = reason

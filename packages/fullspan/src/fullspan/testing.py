@@ -1,143 +1,128 @@
-"""What tests may use: real services in a folder of their own."""
+"""Public helpers for tests of code that works with fullspan: real servers for a test."""
 
-import contextlib
 import os
 import secrets
 import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.parse
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-import psutil
+from typing import Final
 
 from fullspan.errors import StackError
+from fullspan.stack import processes
+from fullspan.stack.ports import hold_free_port
+from fullspan.stack.services.rabbitmq import PASSWORD, USER, check_installed
 
 __all__ = ["RunningRabbitMQ", "running_rabbitmq"]
 
-START_S = 60.0
-STOP_S = 5.0
+_START_S: Final = 60.0
+_ACT_S: Final = 20.0
 
 
 class RunningRabbitMQ:
-    """A real broker on ports of its own, which it keeps when it is killed and started again."""
+    """A real broker on ports of its own, which it keeps over `kill` and `start`; its data is kept too."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.user, self.password = "tester", secrets.token_urlsafe(12)
-        self.amqp_port, self.management_port = _free_port(), _free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._user, self._password = "test", secrets.token_hex(16)
+        self._tag = f"test-{secrets.token_hex(8)}"
+        self._held = [hold_free_port(), hold_free_port()]
+        self._amqp_port, self._management_port = (held.port for held in self._held)
+        self._launcher: subprocess.Popen[bytes] | None = None
 
     @property
     def amqp_url(self) -> str:
-        """The broker's address with its credentials."""
-        return f"amqp://{self.user}:{urllib.parse.quote(self.password)}@127.0.0.1:{self.amqp_port}/"
+        """Where the broker speaks AMQP, with user and password."""
+        return f"amqp://{self._user}:{self._password}@127.0.0.1:{self._amqp_port}/"
 
     @property
     def management_url(self) -> str:
-        """The address of the management interface."""
-        return f"http://127.0.0.1:{self.management_port}"
+        """Where the broker's management API is, with user and password."""
+        return f"http://{self._user}:{self._password}@127.0.0.1:{self._management_port}"
 
     @property
     def pid(self) -> int:
-        """The pid of the virtual machine (beam.smp) that is the broker."""
-        return next(process.pid for process in self._tree() if process.name().startswith("beam"))
+        """The broker's own process."""
+        for process in self._processes():
+            if process.name.startswith("beam"):
+                return process.pid
+        raise StackError("The test's RabbitMQ is not running.", "Call start() first.")
 
     def start(self) -> None:
-        """Start the broker and wait until it accepts AMQP connections."""
-        module = "fullspan.stack.services.rabbitmq"
-        command = [sys.executable, "-m", module, "--folder", str(self.folder)]
-        command += ["--amqp-port", str(self.amqp_port), "--management-port", str(self.management_port)]
-        environment = os.environ | {
-            "FULLSPAN_RABBITMQ_USER": self.user,
-            "FULLSPAN_RABBITMQ_PASSWORD": self.password,
-        }
+        """Start the broker and wait until it answers."""
+        for held in self._held:
+            held.release()
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "output.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        command = [
+            sys.executable, "-m", "fullspan.stack.services.rabbitmq", "--until-eof", "--folder", str(self.folder),
+            "--amqp-port", str(self._amqp_port), "--management-port", str(self._management_port),
+        ]  # fmt: skip
+        environment = os.environ | {USER: self._user, PASSWORD: self._password, processes.RUN_TAG: self._tag}
+        with self._log.open("ab") as log:
+            self._launcher = subprocess.Popen(
+                command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
             )
-        self._await_amqp()
-
-    def _await_amqp(self) -> None:
-        deadline = time.monotonic() + START_S
-        cause = "nothing tried yet"
-        while time.monotonic() < deadline:
-            assert self._process is not None  # noqa: S101 - set by start, for the type checker
-            if self._process.poll() is not None:
-                raise StackError(f"RabbitMQ ended at start; see {self.folder / 'output.log'}.")
-            try:
-                with socket.create_connection(("127.0.0.1", self.amqp_port), 1) as connection:
-                    connection.settimeout(2)
-                    connection.sendall(b"AMQP\x00\x00\x09\x01")
-                    if connection.recv(1) == b"\x01":
-                        return
-                    cause = "it closed the connection"
-            except OSError as error:
-                cause = str(error)
-            time.sleep(0.05)
-        raise StackError(f"RabbitMQ did not answer on port {self.amqp_port} within {START_S:g} s: {cause}.")
-
-    def hang(self) -> None:
-        """Stop every process of the broker (SIGSTOP)."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let the broker go on after `hang`."""
-        self._signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """End the broker at once (SIGKILL); its data stay."""
-        tree = self._tree()
-        self._signal(signal.SIGKILL)
-        psutil.wait_procs(tree, STOP_S)
-        if self._process is not None:
-            self._process.wait(STOP_S)
+        if not processes.wait_until(self._answers, _START_S, 0.05):
+            raise StackError(f"The test's RabbitMQ did not answer on port {self._amqp_port} within {_START_S:g} s.")
 
     def stop(self) -> None:
-        """End the broker; what does not end in time is killed. Without effect when it is not running."""
-        if self._process is None:
-            return
-        tree = self._tree()
-        self._signal(signal.SIGCONT)
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
-        _, alive = psutil.wait_procs(tree, STOP_S)
-        for process in alive:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(alive, STOP_S)
-        self._process.wait(STOP_S)
+        """Stop the broker as an administrator would; nothing of it is left."""
+        if self._launcher is not None:
+            self._launcher.terminate()
+            processes.wait_until(lambda: self._launcher is None or self._launcher.poll() is not None, _ACT_S)
+        self.kill()
 
-    def _signal(self, number: int) -> None:
-        for process in self._tree():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
+    def kill(self) -> None:
+        """Kill the broker (SIGKILL) and all that belongs to it, at once."""
+        processes.kill_until_gone(self._processes, _ACT_S)
+        if self._launcher is not None:
+            launcher, self._launcher = self._launcher, None
+            launcher.wait(_ACT_S)
+            if launcher.stdin is not None:
+                launcher.stdin.close()
 
-    def _tree(self) -> list[psutil.Process]:
-        if self._process is None:
-            return []
+    def hang(self) -> None:
+        """Stop every process of the broker (SIGSTOP) and wait until all stand still."""
+        self._signal_until(signal.SIGSTOP, lambda process: process.state == "T")
+
+    def resume(self) -> None:
+        """Let a hung broker go on."""
+        self._signal_until(signal.SIGCONT, lambda process: process.state != "T")
+
+    def _signal_until(self, number: signal.Signals, done: processes.Test) -> None:
+        if not processes.signal_until(self._processes, number, done, _ACT_S):
+            raise StackError(f"The test's RabbitMQ did not react to {number.name} within {_ACT_S:g} s.")
+
+    def _processes(self) -> list[processes.Process]:
+        return processes.tagged(processes.RUN_TAG, self._tag)
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "rabbitmq.log"
+
+    def _answers(self) -> bool:
+        """Tell whether the broker greets on its AMQP port; raise when it has died."""
+        if self._launcher is None or self._launcher.poll() is not None:
+            said = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            raise StackError(f"The test's RabbitMQ died while it started:\n{said}")
         try:
-            launcher = psutil.Process(self._process.pid)
-            return [launcher, *launcher.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
+            with socket.create_connection(("127.0.0.1", self._amqp_port), timeout=5) as connection:
+                connection.sendall(b"AMQP\x00\x00\x09\x01")
+                return bool(connection.recv(1))
+        except OSError:
+            return False
 
 
-@contextlib.contextmanager
+@contextmanager
 def running_rabbitmq(folder: Path) -> Iterator[RunningRabbitMQ]:
-    """Run a real RabbitMQ below `folder` until the block ends; about five seconds to start."""
+    """Run a real RabbitMQ with all its files in `folder`; at the end nothing of it runs any more."""
+    check_installed()
     broker = RunningRabbitMQ(folder)
     try:
         broker.start()
         yield broker
     finally:
-        broker.kill()  # its data are thrown away, so it need not spend six seconds on a clean end
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+        broker.kill()

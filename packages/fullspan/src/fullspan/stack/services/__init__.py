@@ -1,1 +1,1 @@
-"""How to run and probe the services that a stack needs: each module is one of them."""
+"""What fullspan knows about servers that others wrote: how to run them in a folder of their own, and what they need."""

@@ -1,160 +1,186 @@
 """A real RabbitMQ in a folder of its own: `python -m fullspan.stack.services.rabbitmq --folder D --amqp-port P ...`.
 
-The launcher writes the broker's files, runs its port mapper (epmd) and the broker itself as children in its own
-session, passes SIGTERM on, and ends both when either ends, so that nothing of the broker outlives it. User and password
-come from the environment (FULLSPAN_RABBITMQ_USER, FULLSPAN_RABBITMQ_PASSWORD), never from the command line.
+The launcher runs the port mapper (epmd) and the broker as its own children, so that a run that ends leaves neither;
+user and password come from the environment, because arguments can be read by every user of the machine.
 """
 
-import argparse
 import os
 import secrets
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Final
 
-from fullspan.errors import UsageError
+import click
+from fullspan.errors import FullspanError, UsageError
+from fullspan.stack.ports import hold_free_port
+from fullspan.stack.services.executables import Executable
 
-__all__ = ["SERVER", "find_server", "main", "run", "server_environment", "write_files"]
+__all__ = ["EPMD", "RABBITMQ", "Broker", "check_installed", "main"]
 
-SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-REMEDY = "Install it (Debian: apt-get install rabbitmq-server), or give the endpoint of a broker that runs."
-EPMD_DEADLINE_S = 10.0
-
-
-def find_server() -> Path:
-    """Return the broker's own start script (the wrapper on PATH changes the user); UsageError when there is none."""
-    for candidate in (SERVER, *map(Path, filter(None, [shutil.which("rabbitmq-server")]))):
-        if os.access(candidate, os.X_OK):
-            return candidate
-    raise UsageError("RabbitMQ is not installed.", REMEDY)
-
-
-def write_files(folder: Path, amqp_port: int, management_port: int, user: str, password: str) -> None:
-    """Write the broker's configuration below `folder`, readable by its owner only."""
-    for name in ("home", "mnesia", "log", "gen"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    lines = [
-        f"listeners.tcp.1 = 127.0.0.1:{amqp_port}",
-        "management.tcp.ip = 127.0.0.1",
-        f"management.tcp.port = {management_port}",
-        "loopback_users = none",
-        "vm_memory_high_watermark.absolute = 1GB",
-        "disk_free_limit.absolute = 50MB",
-        f"default_user = {user}",
-        f"default_pass = {password}",
-    ]
-    for name, text in {
-        "rabbitmq.conf": "\n".join(lines) + "\n",
-        "advanced.config": "[].\n",
-        "enabled_plugins": "[rabbitmq_management].\n",
-    }.items():
-        path = folder / name
-        path.touch(mode=0o600)
-        path.write_text(text)
+USER: Final = "FULLSPAN_RABBITMQ_USER"
+PASSWORD: Final = "FULLSPAN_RABBITMQ_PASSWORD"  # noqa: S105 - the name of a variable
+# The wrapper in /usr/sbin changes user and folder; the program behind it does neither.
+RABBITMQ: Final = Executable(
+    "RabbitMQ", "FULLSPAN_RABBITMQ_SERVER", ("/usr/lib/rabbitmq/bin/rabbitmq-server",), ("rabbitmq-server",),
+    "rabbitmq-server",
+)  # fmt: skip
+EPMD: Final = Executable("Erlang's epmd", "FULLSPAN_EPMD", (), ("epmd",), "erlang-base")
+_MEMORY: Final = "1GB"
+_DISK_FREE: Final = "50MB"
+# The broker closes its stores in the first moments of a stop; the statistics plugin then waits 5 s for itself.
+_STOP_S: Final = 2.0
 
 
-def server_environment(folder: Path, amqp_port: int, dist_port: int, epmd_port: int) -> dict[str, str]:
-    """Return the environment that ties a broker to its folder, its ports and the loopback."""
-    cookie = secrets.token_hex(16)
-    erl = f"+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -setcookie {cookie}"
-    erl += " -kernel inet_dist_use_interface {127,0,0,1}"
-    inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "FULLSPAN_RUN", "TMPDIR")}
-    return inherited | {
-        "HOME": str(folder / "home"),
-        "LANG": "C.UTF-8",
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_EPMD_PORT": str(epmd_port),
-        "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
-        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
-        "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-        "RABBITMQ_DIST_PORT": str(dist_port),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
-        "RABBITMQ_FEATURE_FLAGS_FILE": str(folder / "feature_flags"),
-        "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "gen"),
-        "RABBITMQ_LOG_BASE": str(folder / "log"),
-        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-        # The node's name is part of the data's path, so it must not change with the ports.
-        "RABBITMQ_NODENAME": "fullspan@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODE_PORT": str(amqp_port),
-        "RABBITMQ_PID_FILE": str(folder / "pid"),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": erl,
-    }
+def check_installed() -> None:
+    """Raise a StackError that names the Debian package when a program is missing."""
+    RABBITMQ.find()
+    EPMD.find()
 
 
-def run(server: Path, environment: Mapping[str, str]) -> int:
-    """Run epmd and the broker until one ends or SIGTERM or SIGINT comes; return the broker's exit code."""
-    epmd_port = environment["ERL_EPMD_PORT"]
-    epmd = subprocess.Popen([_find_epmd(), "-port", epmd_port, "-address", "127.0.0.1"], env=dict(environment))
-    broker: subprocess.Popen[bytes] | None = None
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where one broker keeps its files and where it listens, always on 127.0.0.1."""
 
-    def pass_on(number: int, _frame: object) -> None:
-        if broker is not None:
-            broker.send_signal(signal.SIGTERM)
-        else:
-            sys.exit(128 + number)
+    folder: Path
+    amqp_port: int
+    management_port: int
 
-    signal.signal(signal.SIGTERM, pass_on)
-    signal.signal(signal.SIGINT, pass_on)
-    try:
-        _await_epmd(epmd, int(epmd_port))
-        broker = subprocess.Popen([server], env=dict(environment))
-        return broker.wait()
-    finally:
-        epmd.terminate()
-        epmd.wait()
+    def write_configuration(self, user: str, password: str) -> None:
+        """Write the files that the broker reads; those with the password are for the owner only."""
+        for name in ("home", "mnesia", "log", "gen"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n", encoding="utf-8")
+        (self.folder / "rabbitmq.conf").write_text(self._settings(), encoding="utf-8")
+        advanced = self.folder / "advanced.config"
+        advanced.touch(mode=0o600)
+        advanced.write_text(
+            f"[{{rabbit, [{{default_user, {_binary(user)}}}, {{default_pass, {_binary(password)}}}]}}].\n",
+            encoding="utf-8",
+        )
 
+    def _settings(self) -> str:
+        return "\n".join((
+            f"listeners.tcp.1 = 127.0.0.1:{self.amqp_port}",
+            "management.tcp.ip = 127.0.0.1",
+            f"management.tcp.port = {self.management_port}",
+            "loopback_users = none",
+            f"vm_memory_high_watermark.absolute = {_MEMORY}",
+            f"disk_free_limit.absolute = {_DISK_FREE}",
+            "log.file = false",
+            "log.console = true",
+            "log.console.level = info",
+            "",
+        ))  # fmt: skip
 
-def _find_epmd() -> str:
-    found = shutil.which("epmd")
-    if found is None:
-        raise UsageError("epmd, the port mapper of Erlang, is not installed.", REMEDY)
-    return found
+    def environment(self, distribution_port: int, mapper_port: int) -> dict[str, str]:
+        """Return the environment of broker and port mapper: nothing of it lies outside the folder."""
+        folder = self.folder
+        arguments = (
+            "-noinput +Bi +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+        )
+        return {
+            **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            "HOME": str(folder / "home"),
+            "LANG": "C.UTF-8",
+            # With this the start script becomes the broker instead of staying as its parent.
+            "RABBITMQ_ALLOW_INPUT": "1",
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_NODENAME": "rabbit@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.amqp_port),
+            "RABBITMQ_DIST_PORT": str(distribution_port),
+            "ERL_EPMD_PORT": str(mapper_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "gen"),
+            "RABBITMQ_FEATURE_FLAGS_FILE": str(folder / "feature_flags"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": arguments,
+        }
 
-
-def _await_epmd(epmd: subprocess.Popen[bytes], port: int) -> None:
-    """Wait until epmd answers: a broker that finds none would start a daemon that outlives it."""
-    deadline = time.monotonic() + EPMD_DEADLINE_S
-    while epmd.poll() is None:
+    def run(self, until_eof: bool = False) -> int:
+        """Run the broker until it ends, or until this process is told to; return its exit code."""
+        cookie = self.folder / "home" / ".erlang.cookie"
+        if not cookie.exists():
+            cookie.touch(mode=0o600)
+            cookie.write_text(secrets.token_hex(16), encoding="ascii")
+            cookie.chmod(0o400)
+        distribution, mapper = hold_free_port(), hold_free_port()
+        environment = self.environment(distribution.release(), mapper.release())
+        epmd = subprocess.Popen([EPMD.find()], env=environment, stdin=subprocess.DEVNULL)
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise UsageError(f"epmd did not listen on port {port} within {EPMD_DEADLINE_S:g} s: {error}.") from None
-            time.sleep(0.01)
-        else:
-            return
-    raise UsageError(f"epmd ended with exit code {epmd.returncode} before it listened on port {port}.")
+            with subprocess.Popen([RABBITMQ.find()], env=environment, stdin=subprocess.DEVNULL) as broker:
+                _stop_when_told(broker, until_eof)
+                return broker.wait()
+        finally:
+            epmd.kill()
+            epmd.wait()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+_PASSED_ON: Final = ("PATH", "TMPDIR", "TZ", "FULLSPAN_RUN", "FULLSPAN_COMPONENT")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the options, write the files and run the broker; return its exit code."""
-    parser = argparse.ArgumentParser(prog="fullspan.stack.services.rabbitmq", description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, required=True, help="where configuration, data and logs go")
-    parser.add_argument("--amqp-port", type=int, required=True)
-    parser.add_argument("--management-port", type=int, required=True)
-    options = parser.parse_args(arguments)
-    user = os.environ.get("FULLSPAN_RABBITMQ_USER", "guest")
-    password = os.environ.get("FULLSPAN_RABBITMQ_PASSWORD", "guest")
+def _binary(text: str) -> str:
+    """Return an Erlang term for a text of any characters."""
+    return f"<<{','.join(str(byte) for byte in text.encode())}>>"
+
+
+def _stop_when_told(broker: "subprocess.Popen[bytes]", until_eof: bool) -> None:
+    """End the broker on SIGTERM or SIGINT, or when standard input ends; kill it when it takes longer than it needs."""
+
+    def stop() -> None:
+        broker.terminate()
+        killer = threading.Timer(_STOP_S, broker.kill)
+        killer.daemon = True
+        killer.start()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop()
+
+    def at_eof() -> None:
+        while os.read(0, 4096):
+            pass
+        stop()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    if until_eof:
+        threading.Thread(target=at_eof, daemon=True).start()
+
+
+def _credentials(environment: Mapping[str, str]) -> tuple[str, str]:
+    for name in (USER, PASSWORD):
+        if not environment.get(name):
+            raise UsageError(f"{name} is not set.", "Give the broker's user and password in the environment.")
+    return environment[USER], environment[PASSWORD]
+
+
+@click.command()
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where all files go.")
+@click.option("--amqp-port", type=click.IntRange(1, 65535), required=True)
+@click.option("--management-port", type=click.IntRange(1, 65535), required=True)
+@click.option("--until-eof", is_flag=True, help="Stop when standard input ends, so that no caller can leave it behind.")
+def main(folder: Path, amqp_port: int, management_port: int, until_eof: bool) -> None:
+    """Run a RabbitMQ broker below a folder; user and password come from FULLSPAN_RABBITMQ_USER and ..._PASSWORD."""
+    broker = Broker(folder.resolve(), amqp_port, management_port)
     try:
-        server = find_server()
-        folder = options.folder.resolve()
-        write_files(folder, options.amqp_port, options.management_port, user, password)
-        return run(server, server_environment(folder, options.amqp_port, _free_port(), _free_port()))
-    except UsageError as error:
-        sys.stderr.write(f"{error}\n")
-        return 3
+        broker.write_configuration(*_credentials(os.environ))
+        code = broker.run(until_eof)
+    except FullspanError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a program of its own
+        sys.exit(error.exit_code)
+    sys.exit(code if code >= 0 else 128 - code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
