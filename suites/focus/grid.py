@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+
+from fullspan.clients import Job
 
 GROUP_SIZE = 64
 BLOCKS_PER_SECOND = 10
@@ -19,15 +20,10 @@ class Grid:
     nfft: int
 
     @classmethod
-    def from_metadata(cls, grid: dict[str, Any]) -> "Grid":
-        """Read `metadata.grid` of a configure answer."""
-        return cls(
-            t0_ns=int(grid["t0_ns"]),
-            fs=Fraction(int(grid["fs_num"]), int(grid["fs_den"])),
-            first_line=int(grid["first_line"]),
-            hop=int(grid["hop"]),
-            nfft=int(grid["nfft"]),
-        )
+    def of(cls, job: Job) -> "Grid":
+        """Take over the grid of a job's `metadata.grid`."""
+        grid = job.grid
+        return cls(grid.t0_ns, grid.fs, grid.first_line, grid.hop, grid.nfft)
 
     def samples(self, row: int) -> tuple[int, int]:
         """Return the first sample of a row's window and the one after its last."""

@@ -85,8 +85,12 @@ class Fibre:
 
     def block(self, first_channel: int, last_channel: int, first: int, n: int) -> bytes:
         """Return a block's body: samples [time, channel] of an inclusive channel range, C order, little-endian."""
+        return np.ascontiguousarray(self.window(first, n, first_channel, last_channel)).tobytes()
+
+    def window(self, first: int, n: int, first_channel: int, last_channel: int) -> NDArray[Any]:
+        """Return samples [first, first + n) of an inclusive channel range as sent, [time, channel]."""
         rows = [self.counts(channel, first, n) for channel in range(first_channel, last_channel + 1)]
-        return np.ascontiguousarray(np.stack(rows, axis=1)).tobytes()
+        return np.stack(rows, axis=1)
 
     def amplitude(self, channel: int, first: int, lines: int, nfft: int, hop: int) -> NDArray[np.float64]:
         """Return A of `lines` lines from sample `first` on, [line, bin], unit/√Hz: SciPy in float64."""

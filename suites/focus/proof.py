@@ -1,0 +1,176 @@
+"""What a watched picture proves: the journeys of its blocks and rows, and the findings on them."""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from fullspan.errors import Inconclusive
+from fullspan.invariants import Finding, freshness, integrity, no_duplicate, no_loss, order
+from fullspan.ledger import Journey, Ledger, Observation, Reconciliation, Stage, reconcile
+from fullspan.verdict import Verdict
+from suites.focus.grid import GROUP_SIZE, Grid, group_of
+from suites.focus.oracle import TOLERANCE_DB
+from suites.focus.picture import LivePicture
+
+CODE_TOLERANCE = 1.0
+CODES_EQUAL = 0.99
+CODES_INSIDE = 0.95
+CODES_DIFFERENT = 64
+LATE_AFTER_NS = 1_000_000_000
+ON_SCREEN_WITHIN_NS = 1_500_000_000
+MIN_BLOCKS, MIN_ROWS = 3_000, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The rows that a proof is about: due after every observer was ready, and early enough to be on the screen."""
+
+    first: int
+    last: int
+
+    @property
+    def rows(self) -> range:
+        """Return the rows, both ends included."""
+        return range(self.first, self.last + 1)
+
+    @classmethod
+    def of(cls, picture: LivePicture, until_wall_ns: int) -> "Window":
+        """Return the rows due between the observers' readiness and a moment."""
+        if picture.ready is None:
+            raise Inconclusive("The picture was never opened.")
+        grid = picture.grid
+        # The blocks of the first row must have been published after the observers were ready, so one window later.
+        first = grid.row_at(picture.ready.wall_ns) + 2 + grid.nfft // grid.hop
+        return cls(first, grid.row_at(until_wall_ns))
+
+
+def examine(
+    picture: LivePicture, ledger: Ledger, channels: int, window: Window, late_after_ns: int | None = LATE_AFTER_NS
+) -> Reconciliation:
+    """Follow every block of the window, and every row from its blocks to the screen."""
+    if len(window.rows) == 0:
+        raise Inconclusive("No row was due while every observer was looking.")
+    journeys = [*_block_journeys(picture, ledger, channels, window), *_row_journeys(picture, ledger, window)]
+    return reconcile(ledger, journeys, late_after_ns)
+
+
+def _anchors(ledger: Ledger, grid: Grid) -> dict[int, int]:
+    """Return for each group the sequence number of block 0: blocks are numbered without holes within an epoch."""
+    epochs: set[object] = set()
+    anchors: dict[int, int] = {}
+    for block in ledger.observations("block"):
+        epochs.add(block.attributes["epoch"])
+        first = block.attributes["first_sample"]
+        if not isinstance(first, int):
+            raise TypeError(f"first_sample of block {block.key} is {first!r}")
+        anchors.setdefault(int(block.key.split("/")[1]), block.sequence - grid.block_of(first))
+    if len(epochs) != 1:
+        raise Inconclusive(f"Blocks of {len(epochs)} epochs were seen; the proof needs one.")
+    return anchors
+
+
+def _block_range(grid: Grid, window: Window) -> range:
+    return range(grid.blocks(window.first).start, grid.blocks(window.last).stop)
+
+
+def _block_journeys(picture: LivePicture, ledger: Ledger, channels: int, window: Window) -> list[Journey]:
+    grid, site = picture.grid, picture.site
+    anchors = _anchors(ledger, grid)
+    blocks = _block_range(grid, window)
+    start = grid.block_start(blocks.start)
+    journeys = []
+    for group in range(group_of(channels) + 1):
+        if group not in anchors:
+            raise Inconclusive(f"No block of group {group} was seen at all.")
+        low, high = group * GROUP_SIZE + 1, min((group + 1) * GROUP_SIZE, channels)
+        samples = picture.fibre.window(start, grid.block_start(blocks.stop) - start, low, high)
+        for block in blocks:
+            a, b = grid.block_start(block) - start, grid.block_start(block + 1) - start
+            key = f"{site}/{group}/{anchors[group] + block}"
+            digest = f"{zlib.crc32(samples[a:b].tobytes()):08x}"
+            journeys.append(Journey(key, [Stage("block", [key], digest=digest)]))
+    return journeys
+
+
+def _row_journeys(picture: LivePicture, ledger: Ledger, window: Window) -> list[Journey]:
+    grid, group = picture.grid, group_of(picture.view.channel)
+    anchor = _anchors(ledger, grid)[group]
+    journeys = []
+    for row in window.rows:
+        key = picture.key(row)
+        blocks = [f"{picture.site}/{group}/{anchor + block}" for block in grid.blocks(row)]
+        stages = [
+            Stage("block", blocks),
+            Stage("row", [key], tolerance=TOLERANCE_DB),
+            Stage("frame", [key]),
+            Stage("pixel", [key], tolerance=CODE_TOLERANCE),
+        ]
+        journeys.append(Journey(key, stages))
+    return journeys
+
+
+def findings(picture: LivePicture, examined: Reconciliation, window: Window, *, fresh: bool = True) -> list[Finding]:
+    """Return what the window shows: loss, duplicates, order, integrity, freshness, and whether the screen could tell."""
+    enough = {"block": MIN_BLOCKS, "row": MIN_ROWS, "frame": MIN_ROWS, "pixel": MIN_ROWS}
+    found = [
+        no_loss.check(examined, enough),
+        no_duplicate.check(examined, enough),
+        order.check(examined, enough),
+        integrity.check(examined, enough),
+    ]
+    if fresh:
+        found.append(freshness.check(examined, enough))
+    return [*found, codes_agree(picture, window), picture_can_tell(picture, window), drawn_once(picture, window)]
+
+
+def codes_agree(picture: LivePicture, window: Window) -> Finding:
+    """Check that at least 99 % of the read codes equal the expected ones; the rest may be off by one (integrity)."""
+    rows = [row for row in window.rows if row in picture.screen.codes]
+    name = "codes equal"
+    if len(rows) < MIN_ROWS:
+        return Finding(name, Verdict.INCONCLUSIVE, f"only {len(rows)} of {MIN_ROWS} lines were read", len(rows))
+    equal = total = 0
+    for row in rows:
+        read, wanted = picture.screen.codes[row], picture.expected_codes(row)
+        total += max(len(read), len(wanted))
+        equal += int((read == wanted).sum()) if read.shape == wanted.shape else 0
+    share = equal / total
+    verdict = Verdict.PASS if share >= CODES_EQUAL else Verdict.FAIL
+    summary = f"{100 * share:.3f} % of {total:,} pixels have exactly the expected code, at least 99 % must"
+    return Finding(name, verdict, summary, total, first_bad_hop=None if verdict is Verdict.PASS else "pixel")
+
+
+def picture_can_tell(picture: LivePicture, window: Window) -> Finding:
+    """Check that a wrong picture would show: codes inside the table, many different ones, no two lines equal."""
+    rows = [picture.expected_codes(row) for row in window.rows]
+    codes = np.stack(rows)
+    inside = float(((codes >= 1) & (codes <= 254)).mean())
+    different = len(np.unique(codes))
+    twins = len(rows) - len({row.tobytes() for row in rows})
+    good = inside >= CODES_INSIDE and different >= CODES_DIFFERENT and twins == 0
+    summary = (
+        f"{100 * inside:.1f} % of the expected codes lie in 1..254 (at least 95), {different} different ones occur "
+        f"(at least {CODES_DIFFERENT}), {twins} lines equal another"
+    )
+    return Finding("picture can tell", Verdict.PASS if good else Verdict.INCONCLUSIVE, summary, len(rows))
+
+
+def drawn_once(picture: LivePicture, window: Window) -> Finding:
+    """Check that a line on the screen never changed while it was there, and is gray."""
+    screen = picture.screen
+    wrong = sorted((screen.changed | screen.coloured) & set(window.rows))
+    summary = f"{len(wrong)} lines changed after they were drawn or have coloured pixels, in {screen.shots} screenshots"
+    verdict = Verdict.FAIL if wrong else Verdict.PASS
+    return Finding("lines stay as drawn", verdict, summary, len(screen.codes), first_bad_hop="pixel" if wrong else None)
+
+
+def line_latencies_ms(ledger: Ledger, hop: str, picture: LivePicture, window: Window) -> list[float]:
+    """Return the line latency of the window's rows at a hop, ms: from their last sample's due time on."""
+    keys = {picture.key(row) for row in window.rows}
+    return [latency_ms(seen) for seen in ledger.observations(hop) if seen.key in keys]
+
+
+def latency_ms(seen: Observation) -> float:
+    """Return how long after it was due a record was seen, ms."""
+    return (seen.seen_wall_ns - seen.event_ns) / 1e6
