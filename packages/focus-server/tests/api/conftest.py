@@ -10,12 +10,13 @@ import grpc
 import grpc.aio
 import pytest
 import uvicorn
-from focus_server.api import create_app
-from focus_server.proto import DataStream, StreamDataRequest
-from focus_server.settings import ServeSettings
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+
+from focus_server.api import create_app
+from focus_server.proto import StreamDataRequest
+from focus_server.settings import ServeSettings
 
 READY_S = 10
 
@@ -62,11 +63,6 @@ LIVE_METADATA = {
 }
 
 
-def message(row, size=0):
-    """A serialised message with one row of `size` bytes beside its numbers."""
-    return DataStream(start_channel=7, end_channel=7, row_index=[row], main_data=[bytes(size)]).SerializeToString()
-
-
 @contextlib.asynccontextmanager
 async def serving(app, **options):
     """Serve an application in this loop until the context ends."""
@@ -92,17 +88,22 @@ class PlayedAnalyzer:
 
     def __init__(self, folder):
         self.socket_path = folder / "analyzer.sock"
-        self.jobs = {}
-        self.calls = []
-        self.answers = {}
-        self.state = {"state": "live", "ready_in_s": 0.0, "viewers": 0, "missing_lines": 0, "dropped_lines": 0}
+        self.running = False
+        self.forget()
         self.streams = defaultdict(set)
-        self.opened = asyncio.Event()
+        self.changed = asyncio.Event()
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
         self._stack = contextlib.AsyncExitStack()
 
+    def forget(self):
+        self.jobs = {}
+        self.calls = []
+        self.answers = {}
+        self.state = {"state": "live", "ready_in_s": 0.0, "viewers": 0, "missing_lines": 0, "dropped_lines": 0}
+
     async def start(self):
+        self.running = True
         self.grpc = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         handler = grpc.unary_stream_rpc_method_handler(self._stream, StreamDataRequest.FromString, None)
         service = grpc.method_handlers_generic_handler("pandadatastream.DataStreamService", {"StreamData": handler})
@@ -113,6 +114,7 @@ class PlayedAnalyzer:
         await self._stack.enter_async_context(serving(app, uds=str(self.socket_path)))
 
     async def stop(self):
+        self.running = False
         await self.grpc.stop(None)
         await self._stack.aclose()
         self.socket_path.unlink(missing_ok=True)
@@ -126,15 +128,16 @@ class PlayedAnalyzer:
             queue.put_nowait(payload)
 
     async def wait_for_streams(self, n=1, stream=0):
+        """Wait until exactly n calls read this stream."""
         with anyio.fail_after(READY_S):
-            while len(self.streams[stream]) < n:
-                self.opened.clear()
-                await self.opened.wait()
+            while len(self.streams[stream]) != n:
+                self.changed.clear()
+                await self.changed.wait()
 
     async def _stream(self, request, context):
         queue = asyncio.Queue()
         self.streams[request.stream_id].add(queue)
-        self.opened.set()
+        self.changed.set()
         try:
             while True:
                 item = await queue.get()
@@ -145,6 +148,7 @@ class PlayedAnalyzer:
                 yield item
         finally:
             self.streams[request.stream_id].discard(queue)
+            self.changed.set()
 
     async def _http(self, request):
         call = f"{request.method} {request.url.path}"
@@ -171,21 +175,43 @@ class PlayedAnalyzer:
         return JSONResponse({"error": "Invalid job_id", "detail": "played"}, 404)
 
 
-@pytest.fixture
-async def analyzer(tmp_path):
-    played = PlayedAnalyzer(tmp_path)
-    await played.start()
-    yield played
-    await played.stop()
+@pytest.fixture(scope="module")
+def anyio_backend():
+    """One loop for a module, so that its tests share a server."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="module")
+async def played(anyio_backend, folder):
+    analyzer = PlayedAnalyzer(folder)
+    yield analyzer
+    if analyzer.running:
+        await analyzer.stop()
 
 
 @pytest.fixture
-def settings(tmp_path):
-    return ServeSettings(analyzer_socket=tmp_path / "analyzer.sock", port=0)
+async def analyzer(played):
+    """The played analyzer, running and with nothing left of the test before."""
+    if not played.running:
+        await played.start()
+    played.forget()
+    return played
 
 
 @pytest.fixture
-async def address(settings):
+async def no_analyzer(played):
+    if played.running:
+        await played.stop()
+
+
+@pytest.fixture(scope="module")
+async def address(anyio_backend, folder):
     """Host and port of a server whose analyzer is the played one, if the test has it."""
-    async with serving(create_app(settings), host="127.0.0.1", port=0) as server:
+    app = create_app(ServeSettings(analyzer_socket=folder / "analyzer.sock"))
+    async with serving(app, host="127.0.0.1", port=0) as server:
         yield "{}:{}".format(*server.servers[0].sockets[0].getsockname())

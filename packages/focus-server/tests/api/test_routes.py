@@ -4,8 +4,10 @@ import json
 
 import httpx
 import pytest
-from focus_server import __version__
 from starlette.responses import JSONResponse
+from structlog.testing import capture_logs
+
+from focus_server import __version__
 
 pytestmark = pytest.mark.anyio
 
@@ -144,7 +146,7 @@ async def test_health_names_what_is_broken(analyzer, http):
     assert response.json()["detail"] == "RabbitMQ refuses connections. The newest sample is 9 s old."
 
 
-async def test_without_an_analyzer_the_server_says_so_and_recovers(http, request):
+async def test_without_an_analyzer_the_server_says_so(no_analyzer, http):
     for path in ("/channels", "/sensors", "/live_metadata", "/metadata", "/metadata/0-1", "/jobs"):
         response = await http.get(path)
         assert "analyzer is not running" in is_an_error(response, 503)
@@ -170,14 +172,15 @@ async def test_an_unknown_path_is_a_404_with_the_one_body(http, path):
     is_an_error(await http.get(path), 404)
 
 
-async def test_a_defect_shows_nothing_of_the_inside(analyzer, address, settings, monkeypatch):
+async def test_a_defect_shows_nothing_of_the_inside(analyzer, http, monkeypatch):
     def broken(*_):
         raise RuntimeError("secret /etc/path amqp://user:pass@host")
 
     monkeypatch.setattr("focus_server.api.jobs.check_request", broken)
-    async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as http:
+    with capture_logs() as log:
         response = await http.post("/configure", json=BODY)
     assert is_an_error(response, 500) == "The server failed at this request; its log says why."
+    assert [(line["event"], line["path"]) for line in log] == [("request.failed", "/configure")]
     assert "secret" not in response.text
 
 

@@ -5,10 +5,11 @@ import json
 
 import httpx
 import pytest
-from focus_server.api import create_app
-from focus_server.settings import ServeSettings
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+
+from focus_server.api import create_app
+from focus_server.settings import ServeSettings
 
 pytestmark = pytest.mark.anyio
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+
 from focus_server.api.bridge import End, Viewer, ViewerLimits
 from focus_server.proto import DataStream
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from focus_server.contract import ConfigureRequest, Refusal
 from focus_server.jobs import LocalAnalyzer
 

@@ -1,0 +1,73 @@
+"""The command line: its commands, its exit codes, and that asking for help imports nothing heavy."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+from click.testing import CliRunner
+
+from focus_server.cli import COMMANDS, focus_server
+
+
+def run(tmp_path, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "focus_server", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_version_is_the_installed_one(tmp_path):
+    ended = run(tmp_path, "--version")
+    assert ended.stdout.split() == ["focus-server,", "version", version("focus-server")]
+
+
+def test_help_lists_every_command_and_imports_none():
+    code = "import sys; from focus_server.cli import main\ntry: main()\nfinally: print(sorted(sys.modules))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+    listing, _, modules = ended.stdout.partition("['")
+    assert [name for name in COMMANDS if f"\n  {name} " in listing] == list(COMMANDS)
+    for heavy in ("fastapi", "numpy", "grpc", "pydantic", "uvicorn", "aio_pika"):
+        assert f"'{heavy}'" not in modules
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    result = CliRunner().invoke(focus_server, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"Usage: focus-server {command} [OPTIONS]" in result.output
+
+
+@pytest.mark.parametrize("arguments", [["bogus"], ["--bogus"], ["serve", "--bogus"], ["serve", "--port", "99999"]])
+def test_wrong_usage_ends_with_3(tmp_path, arguments):
+    ended = run(tmp_path, *arguments)
+    assert ended.returncode == 3
+    assert "Error: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_config_tells_values_and_origins_and_no_secret(tmp_path):
+    (tmp_path / "focus.toml").write_text("port = 6001\n")
+    environment = {"FOCUS_AMQP_URL": "amqp://me:hush@127.0.0.1/", "FOCUS_ALLOWED_HOSTS": "a.example,b.example"}
+    ended = run(tmp_path, "config", **environment)
+    lines = [line.split() for line in ended.stdout.splitlines()]
+    assert ["port", "6001", "(focus.toml)"] in lines
+    assert ["allowed_hosts", "a.example,b.example", "(environment", "FOCUS_ALLOWED_HOSTS)"] in lines
+    assert ["host", "127.0.0.1", "(default)"] in lines
+    assert "hush" not in ended.stdout
+    assert [line[0] for line in lines if line and line[0].startswith("[")] == ["[serve]", "[analyze]", "[replay]"]
+
+
+def test_an_unknown_key_in_the_settings_file_names_the_nearest(tmp_path):
+    (tmp_path / "focus.toml").write_text("allowed_host = 'x'\n")
+    ended = run(tmp_path, "config")
+    assert ended.returncode == 3
+    assert ended.stderr == "focus-server: allowed_host in focus.toml is not a setting; did you mean allowed_hosts?\n"
