@@ -1,0 +1,137 @@
+"""One run on disk: everything that a report or a publisher is made of, written while the run goes on."""
+
+import re
+import time
+import zlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+from pydantic import ValidationError
+
+from fullspan.bundle.records import Attachment, ResultsRecord, RunRecord
+from fullspan.bundle.redaction import Redaction
+from fullspan.errors import UsageError
+from fullspan.timeline import Timeline
+
+__all__ = ["Bundle"]
+
+REPORT: Final = "report.html"
+LONGEST: Final = 150  # of a file name made from a test's; file systems take 255
+
+AnyRecord = TypeVar("AnyRecord", RunRecord, ResultsRecord)
+
+
+class Bundle:
+    """A folder with `run.json`, `results.json`, `timeline.jsonl`, `observations/`, `artifacts/` and `logs/`.
+
+    Whatever is written through it has the known secrets taken out.
+    """
+
+    def __init__(self, path: Path, secrets: Iterable[str] = ()) -> None:
+        self.path = path
+        self.redact = Redaction(secrets)
+        self.timeline = Timeline(path / "timeline.jsonl", self.redact)
+
+    @classmethod
+    def create(cls, folder: Path, name: str, secrets: Iterable[str] = ()) -> Self:
+        """Make a bundle `<UTC time>-<name>` in a folder; two in one second get different names."""
+        stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{_plain(name)}"
+        number = 1
+        while True:
+            path = folder / (stem if number == 1 else f"{stem}-{number}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                number += 1
+                continue
+            return cls(path, secrets)
+
+    @classmethod
+    def open(cls, path: Path, secrets: Iterable[str] = ()) -> Self:
+        """Open a bundle that exists; raises UsageError when the folder holds none."""
+        if not (path / "run.json").is_file():
+            raise UsageError(f"{path} holds no bundle: run.json is missing.", "Give the folder that a run has written.")
+        return cls(path, secrets)
+
+    @property
+    def id(self) -> str:
+        """Return the bundle's name: when it began and what it ran."""
+        return self.path.name
+
+    @property
+    def report(self) -> Path:
+        """Return where the report is, or will be."""
+        return self.path / REPORT
+
+    @property
+    def observations(self) -> Path:
+        """Return the folder of the ledgers, which has one folder per test."""
+        return self.path / "observations"
+
+    def observations_of(self, nodeid: str) -> Path:
+        """Return the folder of one test's ledger."""
+        return self.observations / _plain(nodeid)
+
+    def write_run(self, run: RunRecord) -> None:
+        """Write run.json."""
+        self._write("run.json", run.model_dump_json(by_alias=True, indent=1))
+
+    def run(self) -> RunRecord:
+        """Read run.json; raises UsageError when it cannot be read."""
+        return _read(RunRecord, self.path / "run.json")
+
+    def write_results(self, results: ResultsRecord) -> None:
+        """Write results.json."""
+        self._write("results.json", results.model_dump_json(by_alias=True, indent=1))
+
+    def results(self) -> ResultsRecord:
+        """Read results.json; no tests when there is none yet."""
+        path = self.path / "results.json"
+        return _read(ResultsRecord, path) if path.exists() else ResultsRecord()
+
+    def attach(self, name: str, data: bytes | str) -> Attachment:
+        """Store a file below `artifacts/` and return its record; a name that is taken gets a number."""
+        folder = self.path / "artifacts"
+        folder.mkdir(exist_ok=True)
+        plain = Path(_plain(name))
+        path, number = folder / plain, 2
+        while path.exists():
+            path, number = folder / f"{plain.stem}-{number}{plain.suffix}", number + 1
+        path.write_bytes(self.redact.bytes(data if isinstance(data, bytes) else data.encode()))
+        return Attachment(name=name, path=str(path.relative_to(self.path)))
+
+    def add_log(self, component: str, source: Path) -> Path:
+        """Copy a component's log to `logs/`, line by line."""
+        folder = self.path / "logs"
+        folder.mkdir(exist_ok=True)
+        target = folder / f"{_plain(component)}.log"
+        with source.open(encoding="utf-8", errors="replace") as lines, target.open("w", encoding="utf-8") as out:
+            out.writelines(map(self.redact, lines))
+        return target
+
+    def logs(self) -> dict[str, Path]:
+        """Return the logs by component."""
+        return {path.stem: path for path in sorted((self.path / "logs").glob("*.log"))}
+
+    def _write(self, name: str, text: str) -> None:
+        """Replace a file as a whole, so that a reader never sees half of it."""
+        part = self.path / f".{name}.{time.monotonic_ns()}.part"
+        part.write_text(self.redact(text) + "\n", encoding="utf-8")
+        part.replace(self.path / name)
+
+
+def _plain(name: str) -> str:
+    """Return a name that is one file name on any system."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "unnamed"
+    return plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}-{zlib.crc32(name.encode()):08x}"
+
+
+def _read(kind: type[AnyRecord], path: Path) -> AnyRecord:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        message = f"{path} cannot be read: {where or 'the file'}: {error.errors()[0]['msg']}."
+        raise UsageError(message, "It was written by another version of fullspan, or by something else.") from error

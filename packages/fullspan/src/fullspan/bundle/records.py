@@ -1,0 +1,130 @@
+"""What a bundle's files hold: the run, its tests, and the evidence of each."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fullspan.verdict import Verdict
+
+__all__ = [
+    "SCHEMA",
+    "Attachment",
+    "FaultRecord",
+    "Figure",
+    "FindingRecord",
+    "ResultsRecord",
+    "RunRecord",
+    "TestRecord",
+    "TotalsRecord",
+]
+
+SCHEMA: Final = 1
+
+Schema = Annotated[Literal[1], Field(alias="schema")]
+
+
+class Record(BaseModel):
+    """Base of all records; what a later version adds is left alone."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, allow_inf_nan=False)
+
+
+class FindingRecord(Record):
+    """One invariant's finding; the witness holds observations as the ledger writes them."""
+
+    name: str
+    verdict: Verdict
+    summary: str
+    n: int
+    witness: list[dict[str, Any]] = []
+    first_bad_hop: str | None = None
+
+
+class Figure(Record):
+    """One measured value with its unit."""
+
+    name: str
+    value: float | int | str
+    unit: str = ""
+
+
+class FaultRecord(Record):
+    """One fault and the evidence, from outside the component, that it bit and that it healed."""
+
+    kind: str
+    target: str
+    verdict: Verdict
+    bit: bool
+    healed: bool
+    bit_detail: str
+    heal_detail: str
+    injected_mono_ns: int | None = None
+    healed_mono_ns: int | None = None
+
+
+class TotalsRecord(Record):
+    """A ledger's totals, one row per hop in stage order, keyed by column."""
+
+    title: str
+    records: int
+    first_bad_hop: str | None
+    hops: list[dict[str, int | str]]
+
+
+class Attachment(Record):
+    """A file of the bundle and what to call it; the path is relative to the bundle."""
+
+    name: str
+    path: str
+
+
+class TestRecord(Record):
+    """One test: its verdict, why, and what it showed. Times are CLOCK_MONOTONIC, ns."""
+
+    __test__ = False
+
+    nodeid: str
+    verdict: Verdict
+    reason: str = ""
+    details: str = ""
+    began_mono_ns: int
+    ended_mono_ns: int
+    findings: list[FindingRecord] = []
+    figures: list[Figure] = []
+    faults: list[FaultRecord] = []
+    totals: list[TotalsRecord] = []
+    attachments: list[Attachment] = []
+
+    @property
+    def duration_s(self) -> float:
+        """Return how long the test took, s."""
+        return (self.ended_mono_ns - self.began_mono_ns) / 1e9
+
+
+class ResultsRecord(Record):
+    """The tests of a run, in the order in which they ran."""
+
+    schema_: Schema = SCHEMA
+    tests: list[TestRecord] = []
+
+
+class RunRecord(Record):
+    """A run as a whole. Times are UTC, ns since 1970; `verdict` is None until it ended."""
+
+    schema_: Schema = SCHEMA
+    id: str
+    name: str
+    suite: str
+    stack: str | None = None
+    profile: str | None = None
+    mark: str | None = None
+    seed: int
+    fullspan: str
+    machine: dict[str, str | int] = {}
+    began_wall_ns: int
+    began_mono_ns: int
+    ended_wall_ns: int | None = None
+    verdict: Verdict | None = None
+    summary: str = ""
+    problem: str | None = None
+    expected_inconclusive: dict[str, str] = {}
