@@ -154,8 +154,10 @@ class PlayedAnalyzer:
         call = f"{request.method} {request.url.path}"
         body = await request.body()
         self.calls.append((call, body))
-        if call in self.answers:
-            return self.answers[call]
+        if callable(prepared := self.answers.get(call)) and not isinstance(prepared, JSONResponse):
+            prepared = prepared(request)
+        if prepared is not None:
+            return prepared
         _, what, *rest = request.url.path.split("/")
         if what == "live_metadata":
             return JSONResponse(LIVE_METADATA)

@@ -103,6 +103,21 @@ async def test_a_body_that_is_no_request_is_422(analyzer, http, content):
     assert analyzer.calls == []
 
 
+async def test_a_key_reaches_the_analyzer(analyzer, http):
+    keys = []
+    analyzer.answers["POST /jobs"] = lambda request: keys.append(request.headers.get("Idempotency-Key"))
+    for headers in ({"Idempotency-Key": "a-7"}, {}):
+        assert (await http.post("/configure", json=BODY, headers=headers)).status_code == 200
+    assert keys == ["a-7", None]
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a" * 129, "\u00e9"])
+async def test_a_key_that_is_none_makes_nothing(analyzer, http, key):
+    response = await http.post("/configure", json=BODY, headers={"Idempotency-Key": key.encode("latin-1")})
+    assert "Idempotency-Key" in is_an_error(response, 400)
+    assert analyzer.calls == []
+
+
 async def test_a_refusal_of_the_analyzer_reaches_the_client(analyzer, http):
     body = {"error": "waiting for fiber: no live block has arrived yet.", "detail": "feed"}
     analyzer.answers["POST /jobs"] = JSONResponse(body, 503, {"Retry-After": "2"})

@@ -27,6 +27,7 @@ class Scripted:
     def __init__(self):
         self.replies = []
         self.requests = []
+        self.heads = []
         self.tasks = []
 
     async def __call__(self, reader, writer):
@@ -41,6 +42,7 @@ class Scripted:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 length = next((int(x.split(":")[1]) for x in head.lower().splitlines() if "content-length" in x), 0)
+                self.heads.append(head)
                 self.requests.append((head.partition(" HTTP")[0], (await reader.readexactly(length)).decode()))
                 reply = self.replies.pop(0)
                 if reply == "hang":
@@ -140,6 +142,15 @@ async def test_a_lost_connection_is_tried_again_only_where_that_is_safe(path, an
         refusal = await refusal_of(analyzer.configure(REQUEST))
     assert refusal.error.startswith("The analyzer stopped before it answered; try again. Whether a job was made")
     assert [line for line, _ in script.requests].count("POST /jobs") == 1
+
+
+async def test_with_a_key_making_a_job_may_be_tried_again(path, analyzer):
+    script = Scripted()
+    refusal = {"error": "No.", "detail": ""}
+    script.replies = ["cut", (400, refusal)]
+    async with listening(path, script):
+        assert (await refusal_of(analyzer.configure(REQUEST, "once-7"))).error == "No."
+    assert ["Idempotency-Key: once-7\r\n" in head for head in script.heads] == [True, True]
 
 
 async def test_refusals_of_the_analyzer_pass_unchanged(path, analyzer):

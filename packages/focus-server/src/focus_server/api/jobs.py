@@ -11,6 +11,8 @@ from starlette.responses import Response
 from focus_server.api.openapi import body_schema
 from focus_server.api.responses import ERRORS, json_response
 from focus_server.contract import (
+    IDEMPOTENCY_KEY,
+    IDEMPOTENCY_KEY_PATTERN,
     JOB_ID_PATTERN,
     ConfigureAnswer,
     ConfigureRequest,
@@ -23,6 +25,7 @@ from focus_server.jobs import Orchestrator
 
 _log = structlog.get_logger()
 _JOB_ID: Final = re.compile(JOB_ID_PATTERN, re.ASCII)
+_KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
 
 
 def job_routes(orchestrator: Orchestrator) -> APIRouter:
@@ -36,7 +39,7 @@ def job_routes(orchestrator: Orchestrator) -> APIRouter:
         check_request(wanted)
         if wanted.historic:
             raise _no_catalogue()
-        job = await orchestrator.configure(wanted)
+        job = await orchestrator.configure(wanted, _key(request))
         _log.info("job.made", job=job.job_id, view=job.view_type, channels=job.channel_amount, port=job.stream_port)
         return json_response(job)
 
@@ -66,6 +69,13 @@ def known(job_id: str) -> str:
     if _JOB_ID.fullmatch(job_id) is None:
         raise Refusal(404, "Invalid job_id", "A job_id is the window, a hyphen and the serial, as /configure gave it.")
     return job_id
+
+
+def _key(request: Request) -> str | None:
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is not None and _KEY.fullmatch(key) is None:
+        raise Refusal(400, f"{IDEMPOTENCY_KEY} must be 1 to 128 visible ASCII characters.", IDEMPOTENCY_KEY)
+    return key
 
 
 def _no_catalogue() -> Refusal:

@@ -33,6 +33,8 @@ from focus_server.contract.derive import (
 from focus_server.contract.limits import (
     DEFAULT_DURATION_S,
     DEFAULT_NFFT,
+    IDEMPOTENCY_KEY,
+    IDEMPOTENCY_KEY_PATTERN,
     JOB_ID_PATTERN,
     MAX_CHANNELS,
     MAX_FREQUENCY,
@@ -59,6 +61,8 @@ from focus_server.contract.rules import check_request
 __all__ = [
     "DEFAULT_DURATION_S",
     "DEFAULT_NFFT",
+    "IDEMPOTENCY_KEY",
+    "IDEMPOTENCY_KEY_PATTERN",
     "JOB_ID_PATTERN",
     "MAX_CHANNELS",
     "MAX_FREQUENCY",

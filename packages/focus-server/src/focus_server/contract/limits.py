@@ -25,3 +25,7 @@ WAITING_FOR_FIBER: Final = "waiting for fiber"
 
 JOB_ID_PATTERN: Final = r"[0-9]{1,2}-[0-9]{1,18}"
 """`<window>-<serial>`; anything else cannot be a job."""
+
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+"""Header of POST /configure: repeating a request with the same key makes no second job."""
+IDEMPOTENCY_KEY_PATTERN: Final = r"[\x21-\x7e]{1,128}"

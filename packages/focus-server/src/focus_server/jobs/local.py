@@ -1,6 +1,7 @@
 """The orchestrator of one machine: a client of the analyzer's HTTP interface on its UNIX socket."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -8,6 +9,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from focus_server.contract import (
+    IDEMPOTENCY_KEY,
     AnalyzerStatus,
     ChannelRange,
     ConfigureAnswer,
@@ -22,6 +24,7 @@ from focus_server.contract import (
 Answer = TypeVar("Answer", bound=BaseModel)
 
 _SAFE_TO_REPEAT: Final = frozenset({"GET", "DELETE"})
+_NONE: Final[Mapping[str, str]] = {}
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes; the kernel takes 107, and a longer path is reached through a handle on its folder."""
 
@@ -66,9 +69,10 @@ class LocalAnalyzer:
         """Give the channel numbers of the fibre."""
         return await self._ask("GET", "/channels", ChannelRange)
 
-    async def configure(self, request: ConfigureRequest) -> ConfigureAnswer:
-        """Make a job; never repeated by itself, because a second call makes a second job."""
-        return await self._ask("POST", "/jobs", ConfigureAnswer, request.wire())
+    async def configure(self, request: ConfigureRequest, key: str | None = None) -> ConfigureAnswer:
+        """Make a job. A second call makes a second job, unless both carry the same key."""
+        headers = {} if key is None else {IDEMPOTENCY_KEY: key}
+        return await self._ask("POST", "/jobs", ConfigureAnswer, request.wire(), headers)
 
     async def jobs(self) -> JobList:
         """List the jobs that live."""
@@ -84,18 +88,22 @@ class LocalAnalyzer:
 
     async def cancel(self, job_id: str) -> None:
         """End a job, its streams and its port."""
-        await self._call("DELETE", f"/jobs/{job_id}", None)
+        await self._call("DELETE", f"/jobs/{job_id}")
 
-    async def _ask(self, method: str, path: str, model: type[Answer], body: object = None) -> Answer:
-        response = await self._call(method, path, body)
+    async def _ask(
+        self, method: str, path: str, model: type[Answer], body: object = None, headers: Mapping[str, str] = _NONE
+    ) -> Answer:
+        response = await self._call(method, path, body, headers)
         try:
             return model.model_validate_json(response.content)
         except ValidationError:
             raise _not_understood() from None
 
-    async def _call(self, method: str, path: str, body: object) -> httpx.Response:
+    async def _call(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] = _NONE
+    ) -> httpx.Response:
         try:
-            response = await self._send(method, path, body)
+            response = await self._send(method, path, body, headers)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             if self._folder is not None:  # the folder behind the handle may have been replaced
                 await self.aclose()
@@ -110,16 +118,16 @@ class LocalAnalyzer:
             raise _refusal_of(response)
         return response
 
-    async def _send(self, method: str, path: str, body: object) -> httpx.Response:
+    async def _send(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> httpx.Response:
         timeout_s = self._configure_timeout_s if method == "POST" else self._timeout_s
         timeout = httpx.Timeout(timeout_s, connect=min(1.0, timeout_s))
         try:
-            return await self._connection().request(method, path, json=body, timeout=timeout)
+            return await self._connection().request(method, path, json=body, headers=headers, timeout=timeout)
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
             # A kept connection ends when the analyzer restarts; a new one tells whether it is there.
-            if method not in _SAFE_TO_REPEAT:
+            if method not in _SAFE_TO_REPEAT and IDEMPOTENCY_KEY not in headers:
                 raise
-            return await self._connection().request(method, path, json=body, timeout=timeout)
+            return await self._connection().request(method, path, json=body, headers=headers, timeout=timeout)
 
     def _connection(self) -> httpx.AsyncClient:
         if self._client is None:

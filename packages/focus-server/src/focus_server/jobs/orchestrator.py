@@ -25,8 +25,8 @@ class Orchestrator(Protocol):
     async def channels(self) -> ChannelRange:
         """Give the channel numbers of the fibre."""
 
-    async def configure(self, request: ConfigureRequest) -> ConfigureAnswer:
-        """Make a job; never repeated by itself, because a second call makes a second job."""
+    async def configure(self, request: ConfigureRequest, key: str | None = None) -> ConfigureAnswer:
+        """Make a job. A second call makes a second job, unless both carry the same key."""
 
     async def jobs(self) -> JobList:
         """List the jobs that live."""
