@@ -1,4 +1,4 @@
-"""One gRPC stream of a job, read once and handed to all its viewers as the bytes that came; nothing is decoded."""
+"""One gRPC stream of a job, read once and handed to all its viewers as the bytes that came."""
 
 import time
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ import structlog
 from focus_server.api.bridge.viewer import End, Viewer, state_frame
 from focus_server.contract import ConfigureAnswer, Refusal
 from focus_server.jobs import Orchestrator
-from focus_server.proto import SERVICE, STREAM_DATA, StreamDataRequest
+from focus_server.proto import SERVICE, STREAM_DATA, DataStream, StreamDataRequest
 
 _log = structlog.get_logger()
 
@@ -137,12 +137,22 @@ class Trunk:
             method = channel.unary_stream(
                 _METHOD, request_serializer=StreamDataRequest.SerializeToString, response_deserializer=_as_it_came
             )
+            again = self._newest is not None
             async for message in method(StreamDataRequest(stream_id=self._stream)):
+                if again and self._is_known(message):
+                    continue
+                again = False
                 self._newest = message
                 self._messages += 1
                 self._heard_at = time.monotonic()
                 for viewer in self._viewers:
                     viewer.offer(message)
+
+    def _is_known(self, message: bytes) -> bool:
+        """Tell whether a stream that was opened again begins with rows that the viewers have had."""
+        known = DataStream.FromString(self._newest or b"").row_index
+        rows = DataStream.FromString(message).row_index
+        return bool(known) and bool(rows) and rows[-1] <= known[-1]
 
     @asynccontextmanager
     async def _watching_silence(self, job: ConfigureAnswer) -> AsyncIterator[None]:

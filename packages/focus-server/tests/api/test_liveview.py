@@ -1,0 +1,45 @@
+"""The page and its files as a browser gets them."""
+
+import re
+from importlib.resources import files
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["", "/focus-server"])
+async def http(request, address):
+    base_url = f"http://{address}{request.param}"
+    async with httpx.AsyncClient(base_url=base_url, trust_env=False, follow_redirects=True) as client:
+        yield client
+
+
+async def test_the_page_and_all_its_files_are_there_with_their_types(http):
+    page = await http.get("/liveView")
+    assert page.status_code == 200
+    assert page.headers["Content-Type"].startswith("text/html")
+    kinds = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+    names = [file.name for file in (files("focus_server") / "web").iterdir() if file.is_file()]
+    assert set(re.findall(r'(?:src|href)="([^"]+)"', page.text)) <= set(names)
+    for name in names:
+        file = await http.get(f"/liveView/{name}")
+        assert file.status_code == 200
+        assert file.headers["Content-Type"].startswith(kinds["." + name.rpartition(".")[2]])
+
+
+async def test_the_page_may_load_nothing_from_elsewhere_and_run_nothing_inline(http):
+    page = await http.get("/liveView")
+    policy = dict(rule.split(" ", 1) for rule in page.headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|https?://", page.text)
+
+
+@pytest.mark.parametrize("path", ["..%2fcli.py", "%2e%2e/cli.py", "..%5ccli.py", "nothing.js", "%00"])
+async def test_nothing_beside_the_page_can_be_read(http, path):
+    response = await http.get(f"/liveView/{path}")
+    assert response.status_code == 404
+    assert set(response.json()) == {"error", "detail"}
