@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+
 from focus_server.contract import (
     NFFT_VALUES,
     Channels,

@@ -4,6 +4,9 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from focus_server.contract import (
     NFFT_VALUES,
     ConfigureRequest,
@@ -20,8 +23,6 @@ from focus_server.contract import (
     stream_groups,
     stream_index,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 ODD_FS = Fraction(249_997, 125)  # 1999.976 samples/s
 RATES = st.sampled_from([Fraction(100), Fraction(1000), Fraction(2000), ODD_FS, Fraction("12.5")])
