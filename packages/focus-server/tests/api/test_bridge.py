@@ -176,6 +176,34 @@ async def test_a_cancelled_job_is_complete(analyzer, address):
         assert code == 1000
 
 
+async def test_a_job_that_ends_before_its_first_row_is_complete_too(analyzer, address):
+    analyzer.add_job()
+    async with watch(address) as viewer:
+        await analyzer.wait_for_streams()
+        del analyzer.jobs["0-1"]
+        analyzer.send(grpc.StatusCode.NOT_FOUND)
+        texts, binaries, code, _ = await frames_until_closed(viewer)
+    assert (texts[-1], binaries, code) == ({"type": "complete"}, 0, 1000)
+
+
+async def test_a_second_loss_is_given_its_own_time(analyzer):
+    analyzer.add_job()
+    limits = TrunkLimits(give_up_s=0.6, longest_pause_s=0.1)
+    async with (
+        LocalAnalyzer(analyzer.socket_path) as orchestrator,
+        Bridge(orchestrator, None, limits) as bridge,
+        bridge.viewer("0-1", 0) as viewer,
+    ):
+        for _ in range(3):
+            await analyzer.wait_for_streams()
+            await anyio.sleep(0.3)  # silent, but open
+            await analyzer.stop()
+            with anyio.fail_after(WAIT_S):
+                assert json.loads(await viewer.next())["reason"].startswith("The analyzer is not reachable")
+            await analyzer.start()
+        await analyzer.wait_for_streams()
+
+
 @pytest.mark.parametrize(
     ("job_id", "stream", "code"), [("0-9", 0, 4404), ("x", 0, 4404), ("0-1", 7, 4400), ("0-1", "x", 4400)]
 )

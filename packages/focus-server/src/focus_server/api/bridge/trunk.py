@@ -54,8 +54,10 @@ class Trunk:
         self._limits = limits
         self._viewers: set[Viewer] = set()
         self._newest: bytes | None = None
-        self._messages = 0
         self._heard_at = time.monotonic()
+        self._found = False
+        self._was_open = False
+        self._why_lost = ""
         self.scope = anyio.CancelScope()
 
     @property
@@ -89,13 +91,13 @@ class Trunk:
         pause_s = 0.05
         lost_at: float | None = None
         while True:
-            messages_before = self._messages
             end = await self._attempt()
             if end is not None:
                 return end
             now = time.monotonic()
-            if lost_at is None or self._messages != messages_before:
+            if lost_at is None or self._was_open:
                 lost_at, pause_s = now, 0.05
+                _log.info("trunk.lost", job=self._job_id, stream=self._stream, reason=self._why_lost)
                 self._tell("gap", reason="The analyzer is not reachable; reconnecting.")
             if now - lost_at > self._limits.give_up_s:
                 seconds = f"{self._limits.give_up_s:g} s"
@@ -105,30 +107,35 @@ class Trunk:
 
     async def _attempt(self) -> End | None:
         """Read the stream once; None means that it was lost and may come back."""
+        self._was_open = False
         try:
             job = await self._orchestrator.job(self._job_id)
         except Refusal as refusal:
             return self._end_without_job(refusal)
+        self._found = True
         if self._stream >= job.stream_amount:
             sentence = f"Job {self._job_id} has no stream {self._stream}; its streams are 0 to {job.stream_amount - 1}."
             return End.error(4400, sentence, "no such stream")
+        opened_at = time.monotonic()
         async with self._watching_silence(job):
             try:
                 await self._read(job)
             except grpc.aio.AioRpcError as error:
+                # A stream may be silent for long; what is not refused at once was open.
+                self._was_open |= time.monotonic() - opened_at > self._limits.longest_pause_s
                 return self._end_of_call(error)
         return End.complete()
 
     def _end_without_job(self, refusal: Refusal) -> End | None:
         if refusal.status >= 500:
+            self._why_lost = refusal.error
             return None
-        return End.error(4404, refusal.error, "no such job") if self._newest is None else End.complete()
+        return End.complete() if self._found else End.error(4404, refusal.error, "no such job")
 
     def _end_of_call(self, error: grpc.aio.AioRpcError) -> End | None:
-        code = error.code()
-        _log.info("trunk.lost", job=self._job_id, stream=self._stream, code=code.name, detail=error.details())
-        if code is grpc.StatusCode.INVALID_ARGUMENT:
+        if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
             return End.error(4400, f"Job {self._job_id} has no stream {self._stream}.", "no such stream")
+        self._why_lost = f"{error.code().name}: {error.details()}"
         return None
 
     async def _read(self, job: ConfigureAnswer) -> None:
@@ -143,7 +150,7 @@ class Trunk:
                     continue
                 again = False
                 self._newest = message
-                self._messages += 1
+                self._was_open = True
                 self._heard_at = time.monotonic()
                 for viewer in self._viewers:
                     viewer.offer(message)
