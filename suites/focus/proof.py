@@ -111,7 +111,7 @@ def _row_journeys(picture: LivePicture, ledger: Ledger, window: Window) -> list[
 
 
 def findings(picture: LivePicture, examined: Reconciliation, window: Window, *, fresh: bool = True) -> list[Finding]:
-    """Return what the window shows: loss, duplicates, order, integrity, freshness, and whether the screen could tell."""
+    """Return what the window shows: loss, duplicates, order, integrity, freshness, and if the screen could tell."""
     enough = {"block": MIN_BLOCKS, "row": MIN_ROWS, "frame": MIN_ROWS, "pixel": MIN_ROWS}
     found = [
         no_loss.check(examined, enough),

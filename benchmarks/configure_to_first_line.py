@@ -1,0 +1,111 @@
+"""How long a user waits from configuring a live view to the first line on the screen.
+
+Claim: p95 under 1 s with a filled ring. The whole stack runs (broker, fibre of 2222 channels at 1000 samples/s,
+analyzer, server); the time runs from the moment the page sends POST /configure to the end of the first screenshot that
+shows a line. Beside it, as the limit that no page can beat: the same request and the first row over gRPC, no browser.
+"""
+
+import argparse
+import time
+
+import anyio
+from _figures import print_machine, show
+from playwright.sync_api import Page, Request, sync_playwright
+
+from fullspan.clients import FocusClient, open_stream
+from fullspan.ledger.hops import CanvasReader
+from fullspan.stack import Stack, open_stack
+from fullspan.stack.services.chromium import launch_options
+from suites.focus.picture import View
+from suites.focus.strip import read_rows
+
+LINES_PER_SECOND = 20
+NFFT = 256
+FILLED_WITHIN_S = 30.0
+DRAWN_WITHIN_S = 15.0
+VIEW = View(channel=711, low_db=-250.0, high_db=-100.0, nfft=NFFT, lines_per_second=LINES_PER_SECOND, height=64)
+
+
+def page_ms(page: Page, base: str) -> float:
+    """Return the time from POST /configure to a screenshot with a line, ms."""
+    sent: list[float] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST" and request.url.endswith("/configure") and not sent:
+            sent.append(time.monotonic())
+
+    page.on("request", note)
+    page.goto(VIEW.address(base), wait_until="commit")
+    canvas = CanvasReader(page, '[data-testid="canvas"]')
+    deadline = time.monotonic() + DRAWN_WITHIN_S
+    while not (sent and read_rows(canvas.read().pixels)):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no line was drawn within {DRAWN_WITHIN_S:g} s")
+    drawn = time.monotonic()
+    page.remove_listener("request", note)
+    return (drawn - sent[0]) * 1e3
+
+
+def stream_ms(client: FocusClient) -> float:
+    """Return the time from POST /configure to the first row over gRPC, ms; the job is ended afterwards."""
+    began = time.monotonic()
+    job = client.configure(VIEW.channel, nfft=NFFT, lines_per_second=LINES_PER_SECOND, height=VIEW.height)
+
+    async def first_row() -> float:
+        async with open_stream(job.host, job.stream_port) as call:
+            async for _ in call:
+                return time.monotonic()
+        raise ConnectionError("the stream ended before its first row")
+
+    elapsed = (anyio.run(first_row) - began) * 1e3
+    client.cancel(job.job_id)
+    return elapsed
+
+
+def wait_for_ring(client: FocusClient) -> None:
+    """Wait until a job of this view is answered without filling first."""
+    deadline = time.monotonic() + FILLED_WITHIN_S
+    while time.monotonic() < deadline:
+        if not client.live_metadata().waiting:
+            job = client.configure(VIEW.channel, nfft=NFFT, height=VIEW.height)
+            client.cancel(job.job_id)
+            if job.ready_in_s == 0:
+                return
+        time.sleep(0.2)
+    raise TimeoutError(f"the ring was not filled within {FILLED_WITHIN_S:g} s")
+
+
+def measure(stack: Stack, n: int) -> tuple[list[float], list[float]]:
+    """Take n samples of each kind in turn; a sample before the first only warms up."""
+    base = stack.endpoint("focus.http")
+    pages, streams = [], []
+    with FocusClient(base) as client, sync_playwright() as playwright:
+        wait_for_ring(client)
+        browser = playwright.chromium.launch(**launch_options())
+        for index in range(n + 1):
+            context = browser.new_context(viewport={"width": 640, "height": 400}, device_scale_factor=1)
+            drawn, row = page_ms(context.new_page(), base), stream_ms(client)
+            context.close()
+            if index:
+                pages.append(drawn)
+                streams.append(row)
+        browser.close()
+    return pages, streams
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("-n", type=int, default=30, help="samples of each kind (default 30)")
+    n = parser.parse_args().n
+    print_machine()
+    print(f"n: {n} of each kind, in turn; NFFT {NFFT}, {LINES_PER_SECOND} lines/s, one channel, software GL")
+    with open_stack("focus") as stack:
+        pages, streams = measure(stack, n)
+    drawn = show("configure to first drawn line", pages, "ms")
+    row = show("configure to first row over gRPC", streams, "ms")
+    print(f"ratio page / gRPC: {drawn / row:.2f} (claim: p95 of the first under 1000 ms)")
+
+
+if __name__ == "__main__":
+    main()
