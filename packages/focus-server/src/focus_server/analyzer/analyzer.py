@@ -1,0 +1,61 @@
+"""The analyzer put together: one process that owns a ring of samples and all jobs on it."""
+
+import asyncio
+import signal
+
+import structlog
+
+from focus_server.analyzer.control import Control
+from focus_server.analyzer.control_server import ControlServer, control_socket
+from focus_server.analyzer.engine import Engine
+from focus_server.analyzer.feed import Feed
+from focus_server.analyzer.fibre import Fibre
+from focus_server.analyzer.intake import Intake
+from focus_server.analyzer.jobs import Jobs
+from focus_server.analyzer.lock import only_one
+from focus_server.analyzer.making import JobMaker
+from focus_server.analyzer.store import JobStore
+from focus_server.fiber.publisher import BrokerAddress
+from focus_server.settings import AnalyzerSettings
+
+_log = structlog.get_logger()
+
+
+class Analyzer:
+    """Everything that one analyzer consists of, wired together."""
+
+    def __init__(self, settings: AnalyzerSettings) -> None:
+        self._settings = settings
+        self._broker = BrokerAddress(settings.amqp_url.get_secret_value())
+        store = JobStore(settings.state_dir / "jobs")
+        feed = Feed(settings.ring_samples, settings.give_up_s, self._fibre_is)
+        self._jobs = Jobs(settings, feed, store)
+        self._engine = Engine(feed, self._jobs.living)
+        self._maker = JobMaker(settings, feed, self._jobs, store, self._engine.wake)
+        self._intake = Intake(self._broker, settings.site, feed, self._engine.wake)
+        self._control = Control(feed, self._intake, self._jobs, self._maker)
+
+    async def run(self) -> signal.Signals | None:
+        """Take up earlier jobs, then listen, read the fibre and make rows until a signal comes, and give that.
+
+        Raises `FocusError` when the state folder or the socket belongs to another analyzer.
+        """
+        settings = self._settings
+        with only_one(settings.state_dir), control_socket(settings.analyzer_socket) as listener:
+            server = ControlServer(self._control.app, listener)
+            reopened = await self._maker.reopen()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    work = (self._engine.run(), self._intake.run(), self._jobs.expire())
+                    background = [tasks.create_task(task) for task in work]
+                    _log.info("analyzer.ready", broker=str(self._broker), site=settings.site, jobs=reopened)
+                    await server.until_signal()
+                    for task in background:
+                        task.cancel()
+            finally:
+                await self._jobs.close()
+            _log.info("analyzer.stopped", signal=server.signal.name if server.signal else None)
+            return server.signal
+
+    def _fibre_is(self, fibre: Fibre) -> None:
+        self._jobs.fibre_is(fibre)

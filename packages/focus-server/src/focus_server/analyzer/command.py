@@ -1,0 +1,38 @@
+"""The command `analyze`."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from focus_server.analyzer.analyzer import Analyzer
+from focus_server.log import configure_logging
+from focus_server.settings import AnalyzerSettings
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--site", help="Name of the fibre in routing keys.  [default: local]")
+@click.option("--analyzer-socket", type=_PATH, help="UNIX socket on which the focus server finds the analyzer.")
+@click.option("--state-dir", type=_PATH, help="Keeps the jobs, so that they go on after a restart.")
+@click.option("--ring-samples", type=int, help="Samples of each channel to keep in memory.  [default: 131072]")
+@click.option("--fixed-ports", is_flag=True, default=None, help="Open streams from port 12301 on instead of any.")
+@click.option("--config", type=_FILE, help="Settings file instead of ./focus.toml.")
+def analyze(config: Path | None, **options: object) -> None:
+    """Turn the live blocks of a fibre into spectrograms and stream them over gRPC.
+
+    Reads the exchange `prisma` of the broker that FOCUS_AMQP_URL names (amqp://USER:PASSWORD@HOST:PORT/; never an
+    option, because command lines are public), and connects again by itself when the broker was away. Jobs are made
+    and ended by `focus-server serve`; each has a gRPC server on a port of its own. Started again with the same state
+    folder, the analyzer takes up its jobs on the same ports.
+
+    SIGTERM and Ctrl-C end it within three seconds.
+    """
+    settings = AnalyzerSettings.load(config, **options)
+    configure_logging(settings.log_level)
+    if asyncio.run(Analyzer(settings).run()) is signal.SIGINT:
+        sys.exit(130)

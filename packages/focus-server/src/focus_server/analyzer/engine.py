@@ -1,0 +1,155 @@
+"""The loop that turns samples into rows: plan what is due, compute it in one thread beside the loop, hand it out."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from focus_server.analyzer.feed import Feed, FibreSamples
+from focus_server.analyzer.job import Job, Stream
+from focus_server.analyzer.rows import Batch, Row
+from focus_server.analyzer.tiles import Piece, Tiles
+
+_TICK_S: Final = 0.1
+"""How often holes are looked at when nothing arrives."""
+_ROUND_SAMPLES: Final = 4 * 2**20
+_ROUND_BYTES: Final = 2**20
+"""What one job may get in one round, so that a backlog leaves in order and soon; at least one line."""
+_YIELD_S: Final = 0.002
+"""How long handing out may hold the loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Lines `first` up to `end` of a stream that can be made now."""
+
+    job: Job
+    stream: Stream
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What became of them: rows, none for a line that no channel had."""
+
+    due: _Due
+    batch: Batch | None
+    missing: tuple[int, ...]
+
+
+class Engine:
+    """Makes the rows of all watched jobs of `jobs()` from what the feed holds."""
+
+    def __init__(self, feed: Feed, jobs: Callable[[], Iterable[Job]]) -> None:
+        self._feed = feed
+        self._jobs = jobs
+        self._tiles: Tiles | None = None
+        self._tiles_of: FibreSamples | None = None
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that something arrived: samples, or a viewer."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        with ThreadPoolExecutor(1, "spectra") as worker:
+            while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _TICK_S)
+                self._wake.clear()
+                self._feed.give_up(time.monotonic())
+                while await self._round(worker):
+                    pass
+
+    async def _round(self, worker: ThreadPoolExecutor) -> bool:
+        """Make and hand out what is due, up to the limits of a round; False when nothing was."""
+        samples = self._feed.samples
+        if samples is None:
+            return False
+        if self._tiles is None or samples is not self._tiles_of:
+            self._tiles, self._tiles_of = Tiles(samples), samples
+        due = list(_all_due(self._jobs(), samples))
+        if not due:
+            return False
+        pieces = self._tiles.plan(
+            item.stream.wanted(item.job.grid, line) for item in due for line in range(item.first, item.end)
+        )
+        made = await asyncio.get_running_loop().run_in_executor(worker, _make, self._tiles, pieces, due)
+        await _hand_out(made)
+        return True
+
+
+def _all_due(jobs: Iterable[Job], samples: FibreSamples) -> Iterator[_Due]:
+    now_s = time.monotonic()
+    for job in jobs:
+        if job.fibre != samples.fibre:
+            continue
+        for stream in job.streams:
+            if stream.viewers and (due := _due(job, stream, samples, now_s)) is not None:
+                yield due
+
+
+def _due(job: Job, stream: Stream, samples: FibreSamples, now_s: float) -> _Due | None:
+    channels = stream.shape.first_channel, stream.shape.last_channel
+    frontier, grid = samples.frontier(*channels, now_s), job.grid
+    if frontier is None:
+        return None
+    newest = grid.newest_line(frontier)
+    if stream.next_line is None:
+        stream.next_line = max(newest, grid.oldest_line(samples.begin(*channels)), job.first_line)
+    oldest = grid.oldest_line(samples.oldest(*channels))
+    if stream.next_line < oldest:
+        job.missing(stream.next_line, oldest)
+        stream.next_line = oldest
+    end = min(newest + 1, stream.next_line + _most_lines(job, stream))
+    return _Due(job, stream, stream.next_line, end) if end > stream.next_line else None
+
+
+def _most_lines(job: Job, stream: Stream) -> int:
+    """Give how many lines of a stream one round may make."""
+    channels = stream.shape.last_channel - stream.shape.first_channel + 1
+    row_bytes = 4 * stream.shape.x * (stream.shape.z or 1)
+    return max(1, min(_ROUND_SAMPLES // (channels * job.grid.span), _ROUND_BYTES // row_bytes))
+
+
+def _make(tiles: Tiles, pieces: list[Piece], due: list[_Due]) -> list[_Made]:
+    """Compute and write rows and messages; runs beside the loop."""
+    tiles.compute(pieces)
+    return [_rows(tiles, item) for item in due]
+
+
+def _rows(tiles: Tiles, due: _Due) -> _Made:
+    job, clock = due.job, due.job.fibre.clock
+    rows: list[Row] = []
+    missing: list[int] = []
+    for line in range(due.first, due.end):
+        values = tiles.row(due.stream.wanted(job.grid, line), job.first_value, job.last_value)
+        if values is None:
+            missing.append(line)
+        else:
+            rows.append(Row.of(line - job.first_line, clock.time_ms(job.grid.centre(line)), values))
+    if not rows:
+        return _Made(due, None, tuple(missing))
+    batch = Batch(due.stream.shape, tuple(rows))
+    _ = batch.message  # written here, not on the loop
+    return _Made(due, batch, tuple(missing))
+
+
+async def _hand_out(made: list[_Made]) -> None:
+    began_s = time.monotonic()
+    for item in made:
+        for line in item.missing:
+            item.due.job.missing(line, line + 1)
+        stream = item.due.stream
+        if stream.next_line == item.due.first:  # not when everybody left meanwhile and somebody new came
+            stream.next_line = item.due.end
+            if item.batch is not None:
+                stream.deliver(item.batch)
+        if time.monotonic() - began_s > _YIELD_S:
+            await asyncio.sleep(0)
+            began_s = time.monotonic()

@@ -1,0 +1,156 @@
+"""The jobs that live: found, listed, ended, expired."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final, Never
+
+import grpc
+import structlog
+
+from focus_server.analyzer.configure import ready_in_s
+from focus_server.analyzer.cost import Load
+from focus_server.analyzer.feed import Feed
+from focus_server.analyzer.fibre import Fibre
+from focus_server.analyzer.job import Job, State
+from focus_server.analyzer.store import JobStore
+from focus_server.analyzer.stream import JobServer
+from focus_server.analyzer.viewer import End
+from focus_server.contract import JobState, JobSummary, Refusal
+from focus_server.settings import AnalyzerSettings
+
+_log = structlog.get_logger()
+
+_LOOK_S: Final = 0.25
+"""How often idle jobs are looked for."""
+_TOUCH_S: Final = 10.0
+"""How often the files of living jobs are touched, so that a later process knows how old they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """What is remembered for a while of a job that did not end by its client's wish."""
+
+    summary: JobSummary
+    reason: str
+    until_s: float
+
+
+class Jobs:
+    """All jobs of one analyzer, each with its server."""
+
+    def __init__(self, settings: AnalyzerSettings, feed: Feed, store: JobStore) -> None:
+        self._settings = settings
+        self._feed = feed
+        self._store = store
+        self._jobs: dict[str, tuple[Job, JobServer]] = {}
+        self._gone: dict[str, _Gone] = {}
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def living(self) -> list[Job]:
+        """Give all jobs that live."""
+        return [job for job, _ in self._jobs.values()]
+
+    def loads(self) -> list[Load]:
+        """Give what all jobs compute."""
+        channels = [(job, job.record.request.channels) for job in self.living()]
+        return [Load(job.grid, asked.min, asked.max) for job, asked in channels]
+
+    def add(self, job: Job, server: JobServer) -> None:
+        """Let a job live; its server is open already."""
+        server.job = job
+        self._jobs[job.id] = (job, server)
+
+    def get(self, job_id: str) -> Job:
+        """Find a job. Raises `Refusal` 404, with the reason why it ended as long as that is remembered."""
+        if job_id in self._jobs:
+            return self._jobs[job_id][0]
+        gone = self._gone.get(job_id)
+        raise Refusal(404, "Invalid job_id", gone.reason if gone else "No such job lives; POST /configure makes one.")
+
+    def summaries(self) -> list[JobSummary]:
+        """List all jobs, also those that were lost or ended lately."""
+        living = [job.summary(self._state(job)) for job in self.living()]
+        return living + [gone.summary for gone in self._gone.values()]
+
+    def state(self, job_id: str) -> JobState:
+        """Tell how a job is doing."""
+        job = self.get(job_id)
+        return JobState(
+            state=self._state(job),
+            ready_in_s=self._ready_in_s(job),
+            viewers=job.viewers,
+            missing_lines=job.missing_lines,
+            dropped_lines=job.dropped_lines,
+        )
+
+    def cancel(self, job_id: str) -> None:
+        """End a job by its client's wish; it is gone when this returns."""
+        self._end(self.get(job_id), f"Job {job_id} was removed.")
+
+    def lost(self, job: Job, reason: str) -> None:
+        """Remember a job that could not be taken up again."""
+        _log.warning("job.lost", job=job.id, reason=reason)
+        self._store.remove(job.id)
+        self._remember(job, State.LOST, reason)
+
+    def fibre_is(self, fibre: Fibre) -> None:
+        """End all jobs of another fibre."""
+        for job in self.living():
+            if job.fibre != fibre:
+                reason = f"The fibre changed ({job.fibre.difference(fibre)}), so job {job.id} ended; make a new one."
+                self._end(job, reason)
+                self._remember(job, State.ENDED, reason)
+
+    async def expire(self) -> Never:
+        """End jobs that nobody watches, for as long as this runs."""
+        touched_s = time.monotonic()
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            now_s = time.monotonic()
+            for job in self.living():
+                allowed_s = self._settings.job_idle_s if job.ever_watched else self._settings.job_unconnected_s
+                if job.idle_s(now_s) > allowed_s:
+                    self._end(job, f"Nobody watched job {job.id} for {allowed_s:g} s.")
+            self._gone = {job_id: gone for job_id, gone in self._gone.items() if gone.until_s > now_s}
+            if now_s - touched_s > _TOUCH_S:
+                touched_s = now_s
+                self._store.touch(self._jobs)
+
+    async def close(self) -> None:
+        """Tell all viewers that the analyzer stops. The jobs stay on disk, for the process that comes next."""
+        end = End(grpc.StatusCode.UNAVAILABLE, "The analyzer stops; connect again when it is back.")
+        self._store.touch(self._jobs)
+        for _, server in self._jobs.values():
+            self._stop(server, end)
+        self._jobs.clear()
+        await asyncio.gather(*self._stopping)
+
+    def _end(self, job: Job, reason: str) -> None:
+        _, server = self._jobs.pop(job.id)
+        self._store.remove(job.id)
+        self._stop(server, End(grpc.StatusCode.NOT_FOUND, reason))
+        _log.info("job.ended", job=job.id, reason=reason)
+
+    def _stop(self, server: JobServer, end: End) -> None:
+        task = asyncio.create_task(server.stop(end))
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+
+    def _remember(self, job: Job, state: State, reason: str) -> None:
+        until_s = time.monotonic() + self._settings.job_finished_s
+        self._gone[job.id] = _Gone(job.summary(state), reason, until_s)
+
+    def _ready_in_s(self, job: Job) -> float:
+        samples = self._feed.samples
+        if samples is None:
+            return float(job.grid.span / job.fibre.fs)
+        return ready_in_s(job.grid, job.first_line, job.record.request.channels, samples, time.monotonic())
+
+    def _state(self, job: Job) -> State:
+        if self._ready_in_s(job) > 0:
+            return State.FILLING
+        return State.LIVE if job.viewers else State.READY

@@ -1,0 +1,132 @@
+"""How a job comes to live: made for a request, or taken up again after a restart."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import grpc
+
+from focus_server.analyzer.configure import Plan, make_answer, plan_job
+from focus_server.analyzer.feed import Feed
+from focus_server.analyzer.job import Job, JobRecord
+from focus_server.analyzer.jobs import Jobs
+from focus_server.analyzer.store import JobStore
+from focus_server.analyzer.stream import JobServer
+from focus_server.analyzer.viewer import End, ViewerLimits
+from focus_server.contract import IDEMPOTENCY_KEY, WAITING_FOR_FIBER, ConfigureAnswer, ConfigureRequest, Refusal
+from focus_server.errors import FocusError
+from focus_server.settings import AnalyzerSettings
+
+
+class JobMaker:
+    """Makes jobs, one at a time. `wake` is called when somebody begins to watch one."""
+
+    def __init__(
+        self, settings: AnalyzerSettings, feed: Feed, jobs: Jobs, store: JobStore, wake: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._feed = feed
+        self._jobs = jobs
+        self._store = store
+        self._wake = wake
+        self._limits = ViewerLimits(settings.viewer_wait_s, settings.viewer_wait_bytes)
+        self._turn = asyncio.Lock()
+
+    async def create(self, request: ConfigureRequest, key: str | None = None) -> ConfigureAnswer:
+        """Make a job, which is on disk when this returns; with the key of a living job's request give that job."""
+        async with self._turn:
+            known = self._made_with(key)
+            if known is not None:
+                return _repeated(known.record, request)
+            plan = self._plan(request)
+            server = JobServer(self._settings.stream_host, self._limits)
+            port = await self._open(server)
+            try:
+                record = await asyncio.to_thread(self._write_down, plan, port, key)
+                self._check_fibre(plan, record)
+            except BaseException:
+                await server.stop(End(grpc.StatusCode.NOT_FOUND, "The job was not made."))
+                raise
+            self._jobs.add(Job(record, time.monotonic(), self._wake), server)
+            return record.answer
+
+    async def reopen(self) -> int:
+        """Take up the jobs that an earlier process left, on the ports they had; give how many those are."""
+        records = await asyncio.to_thread(self._store.load, self._settings.job_idle_s)
+        for record in records:
+            job = Job(record, time.monotonic(), self._wake)
+            server = JobServer(self._settings.stream_host, self._limits)
+            try:
+                await server.start(record.answer.stream_port)
+            except FocusError as error:
+                self._jobs.lost(job, f"{error} It was the port of job {job.id}, which is lost.")
+            else:
+                self._jobs.add(job, server)
+        return len(records)
+
+    def _made_with(self, key: str | None) -> Job | None:
+        if key is None:
+            return None
+        return next((job for job in self._jobs.living() if job.record.key == key), None)
+
+    def _plan(self, request: ConfigureRequest) -> Plan:
+        if request.historic:
+            raise Refusal(503, "This analyzer has no recordings; leave out start_time and end_time.", "recordings", 60)
+        if len(self._jobs) >= self._settings.max_jobs:
+            sentence = f"All {self._settings.max_jobs} jobs that may live at once do; end one and try again."
+            raise Refusal(503, sentence, "capacity", retry_after=5)
+        samples = self._feed.samples
+        if samples is None:
+            raise Refusal(503, f"No live view yet: the analyzer is {WAITING_FOR_FIBER}.", "live feed", retry_after=2)
+        return plan_job(request, samples, self._jobs.loads(), self._settings.compute_cores, time.monotonic())
+
+    async def _open(self, server: JobServer) -> int:
+        """Open the server's port: the first free one from the fixed one on, or any free one."""
+        if not self._settings.fixed_ports:
+            return await server.start(0)
+        for port in range(self._settings.first_stream_port, 65536):
+            try:
+                return await server.start(port)
+            except FocusError:
+                continue
+        raise Refusal(503, f"No port from {self._settings.first_stream_port} on is free.", "capacity", retry_after=5)
+
+    def _write_down(self, plan: Plan, port: int, key: str | None) -> JobRecord:
+        announcement = self._feed.announcement
+        assert announcement is not None  # noqa: S101 - there is none without samples, and the plan has some
+        serial = self._store.next_serial()
+        job_id = f"{self._window()}-{serial}"
+        record = JobRecord(
+            serial=serial,
+            key=key,
+            created=datetime.now(UTC),
+            fibre=plan.fibre,
+            request=plan.request,
+            answer=make_answer(plan, announcement, job_id, self._settings.stream_host, port),
+        )
+        self._store.save(record)
+        return record
+
+    def _check_fibre(self, plan: Plan, record: JobRecord) -> None:
+        """Withdraw a job whose fibre went away while it was being made."""
+        samples = self._feed.samples
+        if samples is None or samples.fibre != plan.fibre:
+            self._store.remove(record.answer.job_id)
+            raise Refusal(503, "The fibre changed just now; try again.", "live feed", retry_after=1)
+
+    def _window(self) -> int:
+        """Give the lowest window that no job has, or, when all have one, the lowest of those with the fewest."""
+        used = Counter(int(job.id.partition("-")[0]) for job in self._jobs.living())
+        return min(range(self._settings.windows), key=lambda window: (used[window], window))
+
+
+def _repeated(record: JobRecord, request: ConfigureRequest) -> ConfigureAnswer:
+    if record.request != request:
+        raise Refusal(
+            409,
+            f"This {IDEMPOTENCY_KEY} made a job with another request already; send a new key with a new request.",
+            IDEMPOTENCY_KEY,
+        )
+    return record.answer

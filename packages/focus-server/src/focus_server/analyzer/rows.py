@@ -1,0 +1,87 @@
+"""Rows as they go out: the lines of one stream with number and time, and the message that carries them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from focus_server.analyzer.spectrum import Float32
+from focus_server.proto import DataStream
+
+LITTLE_ENDIAN_FLOAT: Final = np.dtype("<f4")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What all messages of a stream have in common: channel numbers (both included), values per row, the job.
+
+    `x` counts bins, or channels in a waterfall; `z` counts channels and is absent in a waterfall.
+    """
+
+    first_channel: int
+    last_channel: int
+    x: int
+    z: int | None
+    job_serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of one stream: float32 values [channel][bin], and the extremes of those that are finite."""
+
+    index: int
+    stamp_ms: int
+    data: bytes
+    smallest: float
+    largest: float
+
+    @classmethod
+    def of(cls, index: int, stamp_ms: int, values: Float32) -> "Row":
+        """Make a row of its values [channel, bin]."""
+        smallest, largest = float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
+        if not np.isfinite(smallest + largest):
+            finite = values[np.isfinite(values)]
+            smallest, largest = (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
+        return cls(index, stamp_ms, values.astype(LITTLE_ENDIAN_FLOAT, copy=False).tobytes(), smallest, largest)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one stream that go out together."""
+
+    shape: Shape
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of all rows."""
+        return sum(len(row.data) for row in self.rows)
+
+    @cached_property
+    def message(self) -> bytes:
+        """The serialised `DataStream`, written once for all viewers."""
+        smallest = min(row.smallest for row in self.rows)
+        largest = max(row.largest for row in self.rows)
+        any_finite = smallest <= largest
+        return DataStream(
+            start_channel=self.shape.first_channel,
+            end_channel=self.shape.last_channel,
+            timestamp_in_milis=[row.stamp_ms for row in self.rows],
+            row_index=[row.index for row in self.rows],
+            data_shape_x=self.shape.x,
+            data_shape_y=len(self.rows),
+            data_shape_z=self.shape.z,
+            global_maximum=largest if any_finite else 0.0,
+            global_minimum=smallest if any_finite else 0.0,
+            main_data=[row.data for row in self.rows],
+            job_id=self.shape.job_serial,
+        ).SerializeToString()
+
+    @staticmethod
+    def joined(batches: Sequence["Batch"]) -> "Batch":
+        """Put consecutive batches of one stream together; a single one stays itself, with its message."""
+        if len(batches) == 1:
+            return batches[0]
+        return Batch(batches[0].shape, tuple(row for batch in batches for row in batch.rows))

@@ -1,0 +1,198 @@
+"""Lines of the fibre, each channel of each line computed once, however many jobs and viewers want it."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from focus_server.analyzer.coverage import Coverage
+from focus_server.analyzer.feed import FibreSamples
+from focus_server.analyzer.grid import LineGrid
+from focus_server.analyzer.ring import Rows
+from focus_server.analyzer.spectrum import Float32, Samples, Spectrum, Unit, root_mean_square
+from focus_server.fiber.blocks import GROUP_CHANNELS
+
+_KEPT_BYTES: Final = 128 * 2**20
+_KEPT_LINES: Final = 4096
+"""The newest lines are kept so far, for jobs that want them a moment later than others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Some channels of one line; numbers from 1, both ends included."""
+
+    grid: LineGrid
+    line: int
+    first_channel: int
+    last_channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What is computed at once: the same channels, given as intervals, of `count` consecutive lines."""
+
+    grid: LineGrid
+    line: int
+    count: int
+    channels: tuple[tuple[int, int], ...]
+
+
+class _Line:
+    """What is done of one line: values [channel, value] of ranges of channels that do not overlap."""
+
+    def __init__(self) -> None:
+        self.done = Coverage()
+        self.size = 0
+        self._parts: list[tuple[int, int, Float32]] = []
+
+    def add(self, first: int, end: int, values: Float32) -> None:
+        """Keep the values of the channels from `first` up to `end`."""
+        self._parts.append((first, end, values))
+        self.done.add(first, end)
+        self.size += values.nbytes
+
+    def take(self, first: int, end: int, columns: slice) -> Float32 | None:
+        """Give the values of the channels from `first` up to `end`, those that are not done as NaN; None if none is."""
+        for low, high, values in self._parts:
+            if low <= first and end <= high:
+                return values[first - low : end - low, columns]
+        parts = [part for part in self._parts if part[0] < end and first < part[1]]
+        if not parts:
+            return None
+        row = np.full((end - first, columns.stop - columns.start), np.nan, np.float32)
+        for low, high, values in parts:
+            begin, stop = max(low, first), min(high, end)
+            row[begin - first : stop - first] = values[begin - low : stop - low, columns]
+        return row
+
+
+class Tiles:
+    """The lines of one fibre: `plan` on the thread that writes samples, then `compute` and `row` on any one thread."""
+
+    def __init__(self, samples: FibreSamples, kept_bytes: int = _KEPT_BYTES) -> None:
+        self._samples = samples
+        self._kept_bytes = kept_bytes
+        self._used_bytes = 0
+        self._unit = Unit(samples.fibre.fs, float(samples.fibre.scale))
+        self._spectra: dict[int, Spectrum] = {}
+        self._lines: OrderedDict[tuple[LineGrid, int], _Line] = OrderedDict()
+
+    def plan(self, wanted: Iterable[Wanted]) -> list[Piece]:
+        """Find what must be computed: what is wanted, whose samples are there, and what is not done yet."""
+        self._forget_old()
+        channels: dict[tuple[LineGrid, int], Coverage] = {}
+        for want in wanted:
+            channels.setdefault((want.grid, want.line), Coverage()).add(want.first_channel, want.last_channel + 1)
+        pieces: list[Piece] = []
+        for (grid, line), coverage in sorted(channels.items(), key=_by_kind_and_number):
+            missing = tuple(self._computable(grid, line, coverage))
+            if not missing:
+                continue
+            last = pieces[-1] if pieces else None
+            if last and last.grid == grid and last.line + last.count == line and last.channels == missing:
+                pieces[-1] = Piece(grid, last.line, last.count + 1, missing)
+            else:
+                pieces.append(Piece(grid, line, 1, missing))
+        return pieces
+
+    def compute(self, pieces: Iterable[Piece]) -> None:
+        """Compute what was planned."""
+        for piece in pieces:
+            self._compute(piece)
+
+    def row(self, want: Wanted, first_value: int, last_value: int) -> Float32 | None:
+        """Give values [channel, value] of a line, missing channels as NaN; None when no channel is there."""
+        line = self._lines.get((want.grid, want.line))
+        if line is None:
+            return None
+        return line.take(want.first_channel, want.last_channel + 1, slice(first_value, last_value + 1))
+
+    def _computable(self, grid: LineGrid, line: int, wanted: Coverage) -> Iterator[tuple[int, int]]:
+        ring = self._samples.ring
+        begin, end = grid.first_sample(line), grid.end_sample(line)
+        done = self._lines[grid, line].done if (grid, line) in self._lines else Coverage()
+        found = Coverage()
+        for low, high in wanted.parts(1, ring.channels + 1):
+            for first, last in _by_group(low, high):
+                if ring.holds(_group(first), begin, end):
+                    for part in done.holes(first, last):
+                        found.add(*part)
+        return found.parts(1, ring.channels + 1)
+
+    def _compute(self, piece: Piece) -> None:
+        grid = piece.grid
+        end = grid.end_sample(piece.line + piece.count - 1)
+        segment = self._samples.ring.read(_rows(piece.channels), grid.first_sample(piece.line), end)
+        values = np.empty((piece.count, len(segment), grid.values), np.float32)
+        if grid.nfft is None:
+            for index, target in enumerate(values):
+                part = segment[:, index * grid.hop : index * grid.hop + grid.span]
+                target[:, 0] = root_mean_square(part, self._unit)
+        else:
+            self._transform(segment, grid, self._spectrum(grid.nfft), values)
+        for index, computed in enumerate(values):
+            self._store(piece, piece.line + index, computed)
+
+    def _transform(self, segment: Samples, grid: LineGrid, spectrum: Spectrum, values: Float32) -> None:
+        """Compute the spectra of a segment [channel, time] into `values` [line, channel, bin]."""
+        starts = grid.window_starts()
+        windows = sliding_window_view(segment, spectrum.nfft, axis=1)
+        if len(starts) > 1:
+            for index, target in enumerate(values):
+                subwindows = windows[:, [index * grid.hop + start for start in starts]]
+                spectrum.mean_power_amplitude(subwindows.swapaxes(0, 1), target)
+            return
+        windows = windows[:, :: grid.hop]
+        if len(segment) < len(values):  # the longer axis goes into the tiles
+            spectrum.amplitude(windows, values.swapaxes(0, 1))
+        else:
+            spectrum.amplitude(windows.swapaxes(0, 1), values)
+
+    def _spectrum(self, nfft: int) -> Spectrum:
+        if nfft not in self._spectra:
+            self._spectra[nfft] = Spectrum(nfft, self._unit)
+        return self._spectra[nfft]
+
+    def _store(self, piece: Piece, number: int, computed: Float32) -> None:
+        line = self._lines.setdefault((piece.grid, number), _Line())
+        begin = piece.grid.first_sample(number)
+        row = 0
+        for first, end in piece.channels:
+            values = computed[row : row + end - first]
+            row += end - first
+            if any(self._samples.ring.overwritten(_group(low), begin) for low, _ in _by_group(first, end)):
+                continue
+            line.add(first, end, values)
+            self._used_bytes += values.nbytes
+
+    def _forget_old(self) -> None:
+        while self._used_bytes > self._kept_bytes or len(self._lines) > _KEPT_LINES:
+            _, line = self._lines.popitem(last=False)
+            self._used_bytes -= line.size
+
+
+def _group(channel: int) -> int:
+    return (channel - 1) // GROUP_CHANNELS
+
+
+def _by_group(low: int, high: int) -> Iterator[tuple[int, int]]:
+    """Split the channels from `low` up to `high` where a group of channels ends."""
+    while low < high:
+        end = min(high, (_group(low) + 1) * GROUP_CHANNELS + 1)
+        yield low, end
+        low = end
+
+
+def _rows(channels: tuple[tuple[int, int], ...]) -> Rows:
+    """Give the rows of the ring that hold these channels: a slice if they can be one."""
+    if len(channels) == 1:
+        return slice(channels[0][0] - 1, channels[0][1] - 1)
+    return np.concatenate([np.arange(low - 1, high - 1) for low, high in channels])
+
+
+def _by_kind_and_number(item: tuple[tuple[LineGrid, int], Coverage]) -> tuple[int, int, int]:
+    (grid, line), _ = item
+    return grid.nfft or 0, grid.hop, line
