@@ -1,4 +1,4 @@
-"""Placeholder."""
+"""fullspan proves a streaming system end to end: from the source of a record to the screen, while parts of it fail."""
 
 __all__ = ["__version__"]
 

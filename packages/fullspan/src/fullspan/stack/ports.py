@@ -9,9 +9,11 @@ import socket
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from fullspan.errors import StackError
 
-__all__ = ["HeldPort", "hold_free_port"]
+__all__ = ["HeldPort", "hold_fixed_port", "hold_free_port"]
 
 _LOWEST: Final = 10_000
 _TRIES: Final = 1_000
@@ -31,9 +33,12 @@ class HeldPort:
 
     __slots__ = ("_socket", "host", "port")
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, after_use: bool = False) -> None:
         self.host = host
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if after_use:
+            # Connections of a former server that are still winding down do not keep a new one from listening.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((host, port))
         except OSError:
@@ -60,3 +65,30 @@ def hold_free_port(host: str = "127.0.0.1") -> HeldPort:
         f"No free port on {host}: {_TRIES} between {candidates.start} and {candidates.stop} were tried.",
         "End what holds them.",
     )
+
+
+def hold_fixed_port(port: int, wanted_for: str, host: str = "127.0.0.1") -> HeldPort:
+    """Hold exactly this port; a StackError names the component that wants it and, if visible, who has it."""
+    try:
+        return HeldPort(host, port, after_use=True)
+    except OSError as error:
+        raise StackError(
+            f"Port {port}, which {wanted_for} needs, cannot be used: {_why(port, error)}.",
+            "End its holder, or go without --fixed-ports.",
+        ) from error
+
+
+def _why(port: int, error: OSError) -> str:
+    holder = _holder(port)
+    return f"{holder} listens on it" if holder else (error.strerror or str(error)).lower()
+
+
+def _holder(port: int) -> str | None:
+    """Return name and pid of the process that listens on a port, if this user may see it."""
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        return None
+    return None

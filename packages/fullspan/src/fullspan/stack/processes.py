@@ -52,6 +52,11 @@ class Process:
         """What stays the same as long as the process lives: pid and start time."""
         return self.pid, self.start_time
 
+    @property
+    def stands(self) -> bool:
+        """Whether it stands still: stopped by a signal or by a tracer."""
+        return self.state in "Tt"
+
 
 def look_up(pid: int, start_time: int | None = None) -> Process | None:
     """Return the living process of that pid (and start time, when given), or None; a zombie is not living."""

@@ -3,7 +3,6 @@
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 from fullspan.errors import StackError
 
@@ -20,10 +19,9 @@ class Executable:
     names: tuple[str, ...]
     package: str
 
-    def find(self) -> str:
-        """Return the path of the program; a StackError names the Debian package when there is none."""
-        chosen = os.environ.get(self.setting)
-        if chosen:
+    def find(self, chosen: str | None = None) -> str:
+        """Return the path of the program, `chosen` by a setting or found; a StackError names the Debian package."""
+        if chosen := chosen or os.environ.get(self.setting):
             return self._checked(chosen)
         for path in self.paths:
             if os.access(path, os.X_OK):
@@ -38,7 +36,7 @@ class Executable:
 
     def _checked(self, chosen: str) -> str:
         if found := shutil.which(chosen):
-            return str(Path(found))
+            return found
         raise StackError(
             f"{self.setting} is {chosen!r}, which is no executable file.",
             f"Point it to the executable of {self.title}.",

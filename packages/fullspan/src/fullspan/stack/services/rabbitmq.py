@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Final
 
 import click
+
 from fullspan.errors import FullspanError, UsageError
 from fullspan.stack.ports import hold_free_port
 from fullspan.stack.services.executables import Executable
@@ -27,10 +28,10 @@ USER: Final = "FULLSPAN_RABBITMQ_USER"
 PASSWORD: Final = "FULLSPAN_RABBITMQ_PASSWORD"  # noqa: S105 - the name of a variable
 # The wrapper in /usr/sbin changes user and folder; the program behind it does neither.
 RABBITMQ: Final = Executable(
-    "RabbitMQ", "FULLSPAN_RABBITMQ_SERVER", ("/usr/lib/rabbitmq/bin/rabbitmq-server",), ("rabbitmq-server",),
+    "RabbitMQ", "FULLSPAN_RABBITMQ_EXECUTABLE", ("/usr/lib/rabbitmq/bin/rabbitmq-server",), ("rabbitmq-server",),
     "rabbitmq-server",
 )  # fmt: skip
-EPMD: Final = Executable("Erlang's epmd", "FULLSPAN_EPMD", (), ("epmd",), "erlang-base")
+EPMD: Final = Executable("Erlang's epmd", "FULLSPAN_EPMD_EXECUTABLE", (), ("epmd",), "erlang-base")
 _MEMORY: Final = "1GB"
 _DISK_FREE: Final = "50MB"
 # The broker closes its stores in the first moments of a stop; the statistics plugin then waits 5 s for itself.
@@ -120,8 +121,9 @@ class Broker:
         epmd = subprocess.Popen([EPMD.find()], env=environment, stdin=subprocess.DEVNULL)
         try:
             with subprocess.Popen([RABBITMQ.find()], env=environment, stdin=subprocess.DEVNULL) as broker:
-                _stop_when_told(broker, until_eof)
-                return broker.wait()
+                told = _stop_when_told(broker, until_eof)
+                code = broker.wait()
+                return 0 if told.is_set() else code
         finally:
             epmd.kill()
             epmd.wait()
@@ -135,10 +137,15 @@ def _binary(text: str) -> str:
     return f"<<{','.join(str(byte) for byte in text.encode())}>>"
 
 
-def _stop_when_told(broker: "subprocess.Popen[bytes]", until_eof: bool) -> None:
-    """End the broker on SIGTERM or SIGINT, or when standard input ends; kill it when it takes longer than it needs."""
+def _stop_when_told(broker: "subprocess.Popen[bytes]", until_eof: bool) -> threading.Event:
+    """End the broker on SIGTERM or SIGINT, or when standard input ends; kill it when it takes longer than it needs.
+
+    The event that is returned tells whether it was told to end.
+    """
+    told = threading.Event()
 
     def stop() -> None:
+        told.set()
         broker.terminate()
         killer = threading.Timer(_STOP_S, broker.kill)
         killer.daemon = True
@@ -156,6 +163,7 @@ def _stop_when_told(broker: "subprocess.Popen[bytes]", until_eof: bool) -> None:
     signal.signal(signal.SIGINT, on_signal)
     if until_eof:
         threading.Thread(target=at_eof, daemon=True).start()
+    return told
 
 
 def _credentials(environment: Mapping[str, str]) -> tuple[str, str]:

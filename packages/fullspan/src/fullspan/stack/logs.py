@@ -1,0 +1,44 @@
+"""Reading the logs of components: their last lines, and new ones as they come."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+__all__ = ["follow", "last_lines"]
+
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_READ_BACK: Final = 64 * 1024
+_LONGEST_LINE: Final = 500
+_POLL_S: Final = 0.1
+
+
+def last_lines(log: Path, count: int, start: int = 0) -> list[str]:
+    """Return the last `count` lines that say something, of what was logged after byte `start`."""
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, 2)
+            begin = max(start, size - _READ_BACK)
+            file.seek(begin)
+            text = file.read().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    lines = text.splitlines()[1 if begin > start else 0 :]
+    plain = (_COLOURS.sub("", line).rstrip() for line in lines)
+    return [line[:_LONGEST_LINE] for line in plain if line][-count:]
+
+
+def follow(log: Path, more: Callable[[], bool]) -> Iterator[str]:
+    """Give all whole lines from the beginning, then new ones as they come, as long as `more()` says so."""
+    with log.open("rb") as file:
+        rest = b""
+        while True:
+            going_on = more()
+            *lines, rest = (rest + file.read()).split(b"\n")
+            yield from (line.decode("utf-8", errors="replace") for line in lines)
+            if not going_on:
+                if rest:
+                    yield rest.decode("utf-8", errors="replace")
+                return
+            time.sleep(_POLL_S)

@@ -1,0 +1,141 @@
+"""The owner's side of a supervisor: it starts one, hears what it says, and when the owner ends, the stack does too."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from fullspan.errors import FullspanError, StackError
+from fullspan.stack.guard import untagged
+from fullspan.stack.voice import error_of
+from fullspan.timeline import Event
+
+__all__ = ["Owner"]
+
+# While something is under way the supervisor says so every two seconds; so long a silence is a supervisor that hangs.
+_SILENCE_S: Final = 60.0
+_LAST_WORDS_S: Final = 5.0
+_POLL_S: Final = 0.2
+
+OnEvent = Callable[[Event], object]
+
+
+class Owner:
+    """Holds one supervisor: `until_ready`, then `close`. `on_event` is called from a thread of its own."""
+
+    def __init__(
+        self,
+        file: Path,
+        var: Path,
+        *,
+        profile: str | None = None,
+        fixed_ports: bool = False,
+        detach: bool = False,
+        on_event: OnEvent = lambda event: None,
+    ) -> None:
+        self._on_event = on_event
+        self._var = var
+        self._heard = time.monotonic()
+        self._ready = threading.Event()
+        self._over = threading.Event()
+        self._detached = False
+        self._failure: FullspanError | None = None
+        self._words: list[str] = []
+        command = [sys.executable, "-m", "fullspan.stack.supervisor", str(file), "--var", str(var)]
+        command += ["--profile", profile] if profile else []
+        command += ["--fixed-ports"] if fixed_ports else []
+        command += ["--detach"] if detach else []
+        self._process = subprocess.Popen(
+            command,
+            env=untagged(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._threads = [
+            threading.Thread(target=target, daemon=True, name=name)
+            for target, name in ((self._hear, "events"), (self._read_errors, "supervisor's errors"))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _hear(self) -> None:
+        """Pass on what the supervisor says, until it has ended."""
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        for line in self._process.stdout:
+            if not line.endswith(b"\n"):
+                break  # it was killed while it spoke
+            event = Event.from_json(line.decode())
+            self._heard = time.monotonic()
+            if event.kind == "stack.failed":
+                self._failure = error_of(event)
+            else:
+                self._on_event(event)
+            if event.kind == "stack.ready":
+                self._ready.set()
+            if event.kind == "stack.detached":
+                self._detached = True
+        self._over.set()
+        self._ready.set()
+
+    def _read_errors(self) -> None:
+        assert self._process.stderr is not None  # noqa: S101 - it is a pipe
+        for line in self._process.stderr:
+            self._words.append(line.decode(errors="replace").rstrip())
+
+    def until_ready(self) -> None:
+        """Wait until the stack is up; raise why it is not."""
+        self._wait(self._ready)
+        if self._over.is_set():
+            self.close()
+            raise self._failure or self._unexplained()
+
+    def wait_over(self) -> None:
+        """Wait until the stack has gone, as long as that takes."""
+        while not self._over.wait(_POLL_S):
+            pass
+
+    def _give_up(self) -> None:
+        """Leave the supervisor to itself."""
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+        self._process.returncode = 0  # nobody waits for it any more
+
+    def close(self) -> None:
+        """Take the stack down, and return when nothing of it is left; a detached one is left to itself."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        self._heard = time.monotonic()
+        try:
+            self._wait(self._over)
+        except StackError:
+            # The janitor takes down what a supervisor that hangs does not.
+            self._process.send_signal(signal.SIGKILL)
+            raise
+        finally:
+            if self._detached:
+                self._give_up()
+            elif self._over.is_set():
+                self._process.wait(_LAST_WORDS_S)
+                for thread in self._threads:
+                    thread.join(_LAST_WORDS_S)
+
+    def _wait(self, event: threading.Event) -> None:
+        while not event.wait(_POLL_S):
+            if time.monotonic() - self._heard > _SILENCE_S:
+                raise StackError(
+                    f"The supervisor (pid {self._process.pid}) has said nothing for {_SILENCE_S:g} s.",
+                    "It is killed; the janitor takes the stack down.",
+                )
+
+    def _unexplained(self) -> StackError:
+        words = "".join(f"\n    {line}" for line in self._words[-10:])
+        return StackError(f"The supervisor ended (exit code {self._process.returncode}) and did not say why.{words}")
