@@ -90,7 +90,9 @@ def components(folder, recording):
         }
         made["analyze"].start()
         made["replay"].start()
-        made["address"] = "127.0.0.1:{}".format(made["serve"].start()["port"])
+        port = str(made["serve"].start()["port"])
+        made["serve"].command[-1] = port  # started again it is where it was
+        made["address"] = f"127.0.0.1:{port}"
         made["broker"] = broker
         yield made
 
@@ -230,7 +232,7 @@ async def test_a_restart_of_the_server_touches_no_stream(components, job):
         components["serve"].end()
         after = await rows_of(call, 20)
         assert sorted(before | after) == list(range(min(before), max(after) + 1))
-        components["address"] = "127.0.0.1:{}".format(components["serve"].start()["port"])
+        components["serve"].start()
     async with watch(components, job) as viewer:
         assert min(await frames_of(viewer, 3)) >= max(after)
 
@@ -246,3 +248,30 @@ async def test_viewers_live_through_a_kill_of_the_analyzer(components, focus, jo
         after = await frames_of(viewer, 5)
     assert min(after) > max(before)
     assert (await focus.metadata(job.job_id)).stream_port == job.stream_port
+
+
+async def test_a_broker_that_is_down_is_named_and_found_again(components, focus):
+    components["broker"].kill()
+    with anyio.fail_after(WAIT_S):
+        while (health := await focus.health()).healthy:  # noqa: ASYNC110 - it happens in other processes
+            await anyio.sleep(0.05)
+    assert health.dependencies["rabbitmq"] == "down"
+    assert "RabbitMQ" in health.document["detail"]
+    with pytest.raises(Refused, match="RabbitMQ") as refused:
+        await focus.configure(7)
+    assert (refused.value.status, refused.value.retry_after_s) == (503, 2)
+    components["broker"].start()
+    with anyio.fail_after(WAIT_S):
+        while not (await focus.health()).healthy:  # noqa: ASYNC110 - it happens in other processes
+            await anyio.sleep(0.05)
+    await focus.cancel((await focus.configure(7)).job_id)
+
+
+async def test_a_repeated_request_with_a_key_makes_one_job(focus):
+    document = {"view_type": 1, "channels": {"min": 7, "max": 7}, "displayInfo": {"height": 9}}
+    answers = [
+        await focus.raw("POST", "/configure", json=document, headers={"Idempotency-Key": "the-same"}) for _ in range(3)
+    ]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["job_id"] for answer in answers}) == 1
+    await focus.cancel(answers[0].json()["job_id"])
