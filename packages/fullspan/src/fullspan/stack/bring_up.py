@@ -49,13 +49,27 @@ def open_stack(
     """
     file = find_stack_file(str(named))
     var = Settings.load().var_of(project_of(file))
+    folder = RunFolder(var, name_in(file))
     owner = Owner(file, var, profile=profile, fixed_ports=fixed_ports, detach=detach, on_event=on_event)
     try:
         owner.until_ready()
-        with Stack(RunFolder(var, name_in(file))) as stack:
+        with Stack(folder) as stack:
             yield stack
     finally:
         owner.close()
+        if owner.killed:
+            _wait_for_janitor(folder)
+    if owner.killed:
+        raise StackError(
+            f"The supervisor of stack {folder.name!r} was killed; its janitor has taken the stack down.",
+            f"What happened until then: {folder.events}.",
+        )
+
+
+def _wait_for_janitor(folder: RunFolder) -> None:
+    lock = StackLock(folder.lock)
+    lock.take(_KILLED_S)
+    lock.close()
 
 
 def take_down(folder: RunFolder, on_event: OnEvent = _silent) -> None:

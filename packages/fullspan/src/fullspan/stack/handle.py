@@ -1,6 +1,8 @@
 """A running stack as suites and commands see it: its addresses, components and links, and its control interface."""
 
 import contextlib
+import os
+import select
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -10,13 +12,13 @@ import httpx
 
 from fullspan.errors import FullspanError, StackError, UsageError
 from fullspan.settings import Settings, nearest
-from fullspan.stack.load import find_stack_file, name_in, project_of
+from fullspan.stack.load import find_stack_file, name_in, project_here, project_of
 from fullspan.stack.processes import Process
 from fullspan.stack.run_folder import RunFolder
 from fullspan.stack.sockets import short_path
 from fullspan.stack.state import ComponentState, LinkState, StackState, read_state
 
-__all__ = ["ComponentHandle", "Stack", "find_run_folder"]
+__all__ = ["ComponentHandle", "Stack", "find_run_folder", "run_folders"]
 
 _STATE: Final = "state.json"
 # An act answers when it is true; a start can take as long as the component needs to become ready.
@@ -39,6 +41,12 @@ def find_run_folder(named: str, start: Path | None = None) -> RunFolder:
             raise
         return folder
     return RunFolder(settings.var_of(project_of(file)), name_in(file))
+
+
+def run_folders() -> list[RunFolder]:
+    """Return the folders of all stacks that are up, or died, below the run-time state of the project we are in."""
+    var = Settings.load().var_of(project_here())
+    return [RunFolder(var, state.parent.name) for state in sorted((var / "run").glob(f"*/{_STATE}"))]
 
 
 class ComponentHandle:
@@ -177,6 +185,15 @@ class Stack:
     def secret_values(self) -> list[str]:
         """Return the values that have to be taken out of whatever leaves this machine."""
         return [str(value) for value in self.call("GET", "/secrets")]
+
+    def wait_until_down(self) -> None:
+        """Wait, as long as it takes, until the supervisor has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            handle = os.pidfd_open(self._known.supervisor.pid)
+            try:
+                select.select([handle], [], [])
+            finally:
+                os.close(handle)
 
     def detach(self) -> None:
         """Keep the stack up when its owner goes; `fullspan down` ends it then."""

@@ -11,7 +11,7 @@ from fullspan.errors import UsageError
 from fullspan.settings import nearest
 from fullspan.stack.model import SCHEMA, StackModel
 
-__all__ = ["find_stack_file", "load_stack", "name_in", "project_of"]
+__all__ = ["find_stack_file", "load_stack", "name_in", "project_here", "project_of", "stack_names"]
 
 _FOLDER: Final = "stacks"
 _ENDING: Final = ".yaml"
@@ -36,6 +36,17 @@ def find_stack_file(named: str, start: Path | None = None) -> Path:
         f"There is no stack {named!r}: no folder from {here} upwards has {_FOLDER}/{named}{_ENDING}.",
         nearest(named, known) if known else "Go to the project's folder, or give the path of the stack file.",
     )
+
+
+def project_here() -> Path:
+    """Return the project that the current folder belongs to; the current folder itself when it belongs to none."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if any((folder / _FOLDER).glob(f"*{_ENDING}"))), here)
+
+
+def stack_names() -> list[str]:
+    """Return the names of the stacks of the project we are in."""
+    return sorted(file.stem for file in (project_here() / _FOLDER).glob(f"*{_ENDING}"))
 
 
 def project_of(file: Path) -> Path:

@@ -1,8 +1,9 @@
 """Reading the logs of components: their last lines, and new ones as they come."""
 
+import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,16 +30,20 @@ def last_lines(log: Path, count: int, start: int = 0) -> list[str]:
     return [line[:_LONGEST_LINE] for line in plain if line][-count:]
 
 
-def follow(log: Path, more: Callable[[], bool]) -> Iterator[str]:
-    """Give all whole lines from the beginning, then new ones as they come, as long as `more()` says so."""
-    with log.open("rb") as file:
-        rest = b""
+def follow(logs: Mapping[str, Path], more: Callable[[], bool]) -> Iterator[tuple[str, str]]:
+    """Give whole lines with the name of their log: all there are, then new ones as they come while `more()` is true."""
+    with contextlib.ExitStack() as stack:
+        files = {name: stack.enter_context(log.open("rb")) for name, log in logs.items()}
+        rests = dict.fromkeys(files, b"")
         while True:
             going_on = more()
-            *lines, rest = (rest + file.read()).split(b"\n")
-            yield from (line.decode("utf-8", errors="replace") for line in lines)
+            for name, file in files.items():
+                *lines, rests[name] = (rests[name] + file.read()).split(b"\n")
+                for line in lines:
+                    yield name, line.decode("utf-8", errors="replace")
             if not going_on:
-                if rest:
-                    yield rest.decode("utf-8", errors="replace")
-                return
+                break
             time.sleep(_POLL_S)
+    for name, rest in rests.items():
+        if rest:
+            yield name, rest.decode("utf-8", errors="replace")

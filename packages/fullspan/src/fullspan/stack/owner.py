@@ -43,6 +43,7 @@ class Owner:
         self._heard = time.monotonic()
         self._ready = threading.Event()
         self._over = threading.Event()
+        self._came_up = False
         self._detached = False
         self._failure: FullspanError | None = None
         self._words: list[str] = []
@@ -78,6 +79,7 @@ class Owner:
             else:
                 self._on_event(event)
             if event.kind == "stack.ready":
+                self._came_up = True
                 self._ready.set()
             if event.kind == "stack.detached":
                 self._detached = True
@@ -92,14 +94,9 @@ class Owner:
     def until_ready(self) -> None:
         """Wait until the stack is up; raise why it is not."""
         self._wait(self._ready)
-        if self._over.is_set():
+        if not self._came_up:
             self.close()
             raise self._failure or self._unexplained()
-
-    def wait_over(self) -> None:
-        """Wait until the stack has gone, as long as that takes."""
-        while not self._over.wait(_POLL_S):
-            pass
 
     def _give_up(self) -> None:
         """Leave the supervisor to itself."""
@@ -136,6 +133,14 @@ class Owner:
                     "It is killed; the janitor takes the stack down.",
                 )
 
+    @property
+    def killed(self) -> bool:
+        """Whether the supervisor ended without taking the stack down itself, which its janitor does then."""
+        return self._process.returncode is not None and self._process.returncode < 0
+
     def _unexplained(self) -> StackError:
         words = "".join(f"\n    {line}" for line in self._words[-10:])
-        return StackError(f"The supervisor ended (exit code {self._process.returncode}) and did not say why.{words}")
+        return StackError(
+            f"The supervisor ended (exit code {self._process.returncode}) and did not say why.{words}",
+            f"See supervisor.log in {self._var / 'run'}.",
+        )

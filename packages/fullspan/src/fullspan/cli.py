@@ -1,0 +1,227 @@
+"""The command line: bring a stack up, look at it, take it down, and run a suite on it."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import click
+
+from fullspan import __version__
+from fullspan.errors import FullspanError, UsageError
+from fullspan.settings import Settings, nearest
+
+__all__ = ["cli", "main"]
+
+INTERRUPTED: Final = 130
+USAGE: Final = 3
+RUN_HELP: Final = "Bring a stack up, run a suite on it, write the report, and take it down."
+
+
+class Commands(click.Group):
+    """The commands in the order in which a user meets them; `run` is imported only when it runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        return ["up", "status", "logs", "down", "run", "schema", "config"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; the pytest machinery of `run` costs the others nothing."""
+        if cmd_name == "run":
+            command = import_module("fullspan.run").run
+            assert isinstance(command, click.Command)  # noqa: S101 - a programming error, not input
+            return command
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with one line each."""
+        shown = {name: self.commands[name].get_short_help_str(80) for name in self.commands} | {"run": RUN_HELP}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, shown[name]) for name in self.list_commands(ctx)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is answered with the nearest."""
+        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            raise UsageError(f"There is no command {args[0]!r}.", nearest(args[0], self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+
+class Progress:
+    """Prints what happens, with the seconds since the command began."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __call__(self, event: Any) -> None:
+        """Print one event of a stack."""
+        click.echo(f"{time.monotonic() - self._began:6.1f} s  {event.what}", err=True)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="fullspan")
+def cli() -> None:
+    """Prove a streaming system end to end: bring its stack up, break it on purpose, and see what arrives.
+
+    A stack is a file, stacks/NAME.yaml, found from the current folder upwards. All run-time state lies below var/
+    beside it, or below $FULLSPAN_VAR. Exit codes: 0 pass, 1 fail, 2 inconclusive, 3 usage or set-up, 130 interrupted.
+    """
+
+
+def stack_argument(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument that names a stack."""
+    return click.argument("stack", required=False)(function)
+
+
+@cli.command()
+@stack_argument
+@click.option("--profile", help="Overrides of the stack file to apply.")
+@click.option("--fixed-ports", is_flag=True, help="Use the well-known ports of the stack file, not free ones.")
+@click.option("--detach", is_flag=True, help="Return when the stack is up; `fullspan down` ends it.")
+def up(stack: str | None, profile: str | None, fixed_ports: bool, detach: bool) -> None:
+    """Bring STACK (a name, or a file) up, and take it down on Ctrl-C, or however this command ends."""
+    from fullspan.stack import open_stack
+
+    named = stack or the_only_stack()
+    with open_stack(named, profile, fixed_ports=fixed_ports, detach=detach, on_event=Progress()) as running:
+        print_addresses(running.state.endpoints)
+        if detach:
+            click.echo(f"It stays up. `fullspan status {named}` shows it, `fullspan down {named}` ends it.", err=True)
+        else:
+            click.echo("Ctrl-C takes it down.", err=True)
+            running.wait_until_down()
+
+
+@cli.command()
+@stack_argument
+@click.option("--all", "every", is_flag=True, help="Take down every stack of this project.")
+def down(stack: str | None, every: bool) -> None:
+    """Take STACK down, or remove what one that died has left."""
+    from fullspan.stack.bring_up import take_down
+    from fullspan.stack.handle import find_run_folder, run_folders
+
+    folders = list(run_folders()) if every else [find_run_folder(stack or the_only_stack())]
+    for folder in folders:
+        take_down(folder, Progress())
+        click.echo(f"{folder.name} is down.")
+    if not folders:
+        click.echo("No stack is up.")
+
+
+@cli.command()
+@stack_argument
+@click.option("--json", "as_json", is_flag=True, help="Print the state as JSON, passwords masked.")
+def status(stack: str | None, as_json: bool) -> None:
+    """Show the components of STACK: state, pid, ports, uptime, and the addresses. Exit code 3 when it is not up."""
+    from fullspan.stack.handle import find_run_folder, run_folders
+    from fullspan.stack.status import describe, masked_state
+
+    folders = [find_run_folder(stack)] if stack else list(run_folders())
+    if as_json:
+        states = [masked_state(folder) for folder in folders]
+        click.echo(json.dumps(states[0] if stack else [state for state in states if state], indent=1))
+    else:
+        click.echo("\n\n".join(describe(folder) for folder in folders) or "No stack is up.")
+    if stack and not masked_state(folders[0]):
+        sys.exit(USAGE)
+
+
+@cli.command()
+@click.argument("stack", required=False)
+@click.argument("component", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines until the stack is down.")
+def logs(stack: str | None, component: str | None, follow: bool) -> None:
+    """Print the logs of STACK, of all components or one. They stay after the stack has gone."""
+    from fullspan.stack.handle import find_run_folder
+    from fullspan.stack.logs import follow as follow_logs
+    from fullspan.stack.state import read_state
+
+    folder = find_run_folder(stack or the_only_stack())
+    found = {log.stem: log for log in sorted((folder.path / "logs").glob("*.log"))}
+    if not found:
+        raise UsageError(f"There are no logs of stack {folder.name!r}.", "It has not been up here.")
+    if component and component not in found:
+        raise UsageError(f"There is no log of a component {component!r}.", nearest(component, found))
+
+    def still_up() -> bool:
+        state = read_state(folder.state) if follow else None
+        return state is not None and state.supervisor.alive
+
+    for name, line in follow_logs({component: found[component]} if component else found, still_up):
+        click.echo(line if component else f"{name}: {line}")
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["stack"]))
+def schema(what: str) -> None:
+    """Print the JSON Schema of a file that people write, for editors and checkers."""
+    from fullspan.stack.model import StackModel
+
+    click.echo(json.dumps({"title": what} | StackModel.model_json_schema(by_alias=True), indent=2))
+
+
+@cli.command()
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="The settings file to read.")
+def config(config: Path | None) -> None:
+    """Print the settings in force, and where each comes from."""
+    for setting in Settings.effective(config):
+        click.echo(f"{setting.name} = {setting.value or '(none)'}    [{setting.origin}]")
+
+
+def the_only_stack() -> str:
+    """Return the stack that is meant when none is named: the only one there is."""
+    from fullspan.stack.load import stack_names
+
+    names = stack_names()
+    if len(names) == 1:
+        return names[0]
+    raise UsageError(
+        "Which stack?", f"Name one of: {', '.join(names)}." if names else "There is no stacks/*.yaml here."
+    )
+
+
+def print_addresses(endpoints: dict[str, str]) -> None:
+    """Print the addresses of a stack, with their passwords: who brings it up may use it."""
+    width = max(map(len, endpoints), default=0)
+    for name, address in endpoints.items():
+        click.echo(f"{name:{width}}  {address}")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let a request to end, and the end of the terminal, be what Ctrl-C is: an orderly end."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    yield
+
+
+def main() -> None:
+    """Run the command line; every error is a sentence and an exit code."""
+    try:
+        with interruptible():
+            code = cli.main(standalone_mode=False)
+    except FullspanError as error:
+        click.echo(f"fullspan: {error}", err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("fullspan: interrupted", err=True)
+        code = INTERRUPTED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()
