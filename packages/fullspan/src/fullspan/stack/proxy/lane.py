@@ -9,7 +9,7 @@ from fullspan.stack.proxy.toxics import CLEAR, Counters, Toxics
 
 __all__ = ["Lane"]
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 512 * 1024
 # What a connection may hold back: with latency the bytes of a fast link within it, otherwise little.
 HELD_BYTES = 1024 * 1024
 TRAVELLING_BYTES = 64 * 1024 * 1024

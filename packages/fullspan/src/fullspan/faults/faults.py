@@ -1,0 +1,75 @@
+"""What a suite uses: inject a fault for the length of a block, and keep its evidence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from fullspan.errors import FullspanError
+from fullspan.faults.base import Fault
+from fullspan.faults.evidence import Evidence
+from fullspan.faults.lease import LeasedStack
+from fullspan.stack.handle import Stack
+from fullspan.timeline import Timeline
+
+__all__ = ["Faults"]
+
+
+class Faults:
+    """The faults of one run on one stack.
+
+    All are done under one lease: when this process ends, by whatever cause, the stack itself heals what is left.
+    """
+
+    def __init__(self, stack: Stack, timeline: Timeline) -> None:
+        self._stack = stack
+        self._timeline = timeline
+        self._leased: LeasedStack | None = None
+        self.evidence: list[Evidence] = []
+
+    @contextmanager
+    def active(self, fault: Fault) -> Iterator[Fault]:
+        """Have `fault` on while the block runs; afterwards its evidence is in `evidence`, also if the block raised."""
+        if self._leased is None:
+            self._leased = LeasedStack(self._stack)
+        self._inject(fault, self._leased)
+        try:
+            yield fault
+        finally:
+            self._heal(fault, self._leased)
+
+    def _inject(self, fault: Fault, stack: LeasedStack) -> None:
+        try:
+            fault.inject(stack)
+        except FullspanError as error:
+            self._timeline.add("fault.failed", str(error), fault=fault.kind, target=fault.target)
+            raise
+        self._timeline.add("fault.injected", f"{fault.kind} of {fault.target}", fault=fault.kind, target=fault.target)
+
+    def _heal(self, fault: Fault, stack: LeasedStack) -> None:
+        try:
+            fault.heal(stack)
+        finally:
+            evidence = fault.evidence()
+            self.evidence.append(evidence)
+            self._timeline.add(
+                "fault.healed",
+                evidence.reason,
+                fault=fault.kind,
+                target=fault.target,
+                verdict=evidence.verdict,
+                injected_mono_ns=evidence.injected_mono_ns,
+                healed_mono_ns=evidence.healed_mono_ns,
+                recovery_s=evidence.recovery_s,
+            )
+
+    def close(self) -> None:
+        """Give the lease back; the stack heals what is still broken."""
+        if self._leased is not None:
+            self._leased.close()
+            self._leased = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,101 @@
+"""A stack as a fault sees it: what a fault does to it is undone by the stack itself when whoever did it is gone."""
+
+import contextlib
+import json
+from typing import Any, Final, Self
+
+import httpx
+
+from fullspan.errors import StackError, UsageError
+from fullspan.faults.question import Question
+from fullspan.settings import nearest
+from fullspan.stack.handle import Stack
+from fullspan.stack.processes import Process
+from fullspan.stack.proxy import Counters, Toxics
+
+__all__ = ["LeasedStack"]
+
+_GRANT_S: Final = 10.0
+
+
+class LeasedStack:
+    """Acts under one lease, which lasts until `close`, or until this process ends in whatever way."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._open = contextlib.ExitStack()
+        try:
+            # The answer is never read to its end: it is the connection that is the lease.
+            answer = self._open.enter_context(
+                stack.control.stream("POST", "/leases", timeout=httpx.Timeout(_GRANT_S, read=_GRANT_S))
+            )
+            self._lines = answer.iter_lines()
+            self._lease = str(json.loads(next(self._lines))["lease"])
+        except (httpx.HTTPError, StopIteration, ValueError, KeyError) as error:
+            self._open.close()
+            raise StackError(
+                f"Stack {stack.name!r} granted no lease ({error or type(error).__name__}).",
+                "Without one a run that dies would leave its faults behind; is its supervisor alive?",
+            ) from error
+
+    def check_component(self, component: str) -> None:
+        """Raise UsageError with the nearest name unless there is such a component."""
+        self._stack.component(component)
+
+    def check_link(self, link: str) -> None:
+        """Raise UsageError with the nearest name unless there is such a link, and a proxy on it."""
+        links = self._stack.links
+        if link not in links:
+            raise UsageError(f"The stack has no link {link!r} with a proxy.", nearest(link, links))
+
+    def processes(self, component: str) -> list[Process]:
+        """Return the living processes of a component."""
+        return self._stack.component(component).processes()
+
+    def act(self, component: str, verb: str) -> None:
+        """Hang, resume, kill, stop or start a component; returns when it is so."""
+        self._stack.call("POST", f"/components/{component}/{verb}", lease=self._lease)
+
+    def set_toxics(self, link: str, toxics: Toxics) -> None:
+        """Make a link bad."""
+        fields = {name: getattr(toxics, name) for name in toxics.__dataclass_fields__}
+        self._stack.call("PUT", f"/links/{link}/toxics", json=fields, lease=self._lease)
+
+    def clear_toxics(self, link: str) -> None:
+        """Make a link clear again."""
+        self._stack.call("DELETE", f"/links/{link}/toxics", lease=self._lease)
+
+    def toxics(self, link: str) -> Toxics:
+        """Return what is asked of a link at present."""
+        return Toxics(**self._look(link)["toxics"])
+
+    def counters(self, link: str) -> Counters:
+        """Return the counters of a link."""
+        return Counters(**self._look(link)["counters"])
+
+    def _look(self, link: str) -> Any:
+        return self._stack.call("GET", f"/links/{link}")
+
+    def question(self, component: str) -> Question | None:
+        """Return a question that the component answers on its own port, past any proxy; None if none is known.
+
+        Which one suits is told by the endpoints that lead to the component, else by the names of its ports.
+        """
+        state = self._stack.state
+        ports = state.components[component].ports
+        own = {f"{component}.{name}": port for name, port in ports.items()}
+        leads_to = {link.listen[1]: own[link.to] for link in state.links.values() if link.to in own}
+        leads_to |= {port: port for port in own.values()}
+        known = [Question.of_url(url, leads_to) for url in state.endpoints.values()]
+        known += [Question.of_url(f"{name}://127.0.0.1:{port}/", leads_to) for name, port in ports.items()]
+        return next((question for question in known if question is not None), None)
+
+    def close(self) -> None:
+        """Give the lease back: the stack heals what is still broken."""
+        self._open.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
