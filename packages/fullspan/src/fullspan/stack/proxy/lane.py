@@ -1,5 +1,6 @@
 """One direction of a link: the toxics that hold for it, the pace all its connections share, and its counters."""
 
+import mmap
 import random
 import time
 from typing import Literal
@@ -24,8 +25,9 @@ class Lane:
         self.direction: Literal["up", "down"] = direction
         self.counters = counters
         self.alarm = alarm
-        # One buffer serves all flows: bytes leave it before the loop turns to the next one.
-        self.buffer = memoryview(bytearray(READ_BYTES))
+        # One buffer serves all flows: bytes leave it before the loop turns to the next one. Memory of a map is taken
+        # only as it is used, so a link with small messages, one of hundreds perhaps, costs a page.
+        self.buffer = memoryview(mmap.mmap(-1, READ_BYTES))
         self._random = random.Random(f"{seed}/{direction}")  # noqa: S311 - jitter that can be repeated
         self._free_at = 0.0
         self.set(CLEAR)

@@ -1,0 +1,134 @@
+"""The faults that a live picture has to survive, on a real broker; what they claim is seen by a client of its own."""
+
+import asyncio
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import aio_pika
+import pytest
+
+from fullspan.faults import Faults, Hang, Kill, Latency
+from fullspan.stack.bring_up import open_stack
+from fullspan.timeline import Timeline
+from fullspan.verdict import Verdict
+
+STACK = """
+schema: fullspan/stack/1
+name: broker
+secrets: {password: random}
+components:
+  rabbitmq:
+    run: ["${python}", -m, fullspan.stack.services.rabbitmq, --folder, "${self.dir}",
+          --amqp-port, "${self.amqp}", --management-port, "${self.management}"]
+    env: {FULLSPAN_RABBITMQ_USER: tester, FULLSPAN_RABBITMQ_PASSWORD: "${secret.password}"}
+    ports: {amqp: {}, management: {}}
+    ready: {amqp: "amqp://tester:${secret.password}@127.0.0.1:${self.amqp}/", timeout_s: 60}
+    stop: {timeout_s: 3}
+links:
+  suite-broker: {from: suite, to: rabbitmq.amqp, proxy: true}
+endpoints:
+  rabbitmq.amqp: "amqp://tester:${secret.password}@127.0.0.1:${rabbitmq.amqp}/"
+"""
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("broker")
+    file = folder / "stacks" / "broker.yaml"
+    file.parent.mkdir()
+    file.write_text(textwrap.dedent(STACK))
+    with open_stack(str(file)) as stack:
+        yield stack
+
+
+@pytest.fixture
+def broken(broker, tmp_path):
+    with Faults(broker, Timeline(tmp_path / "timeline.jsonl")) as faults:
+        yield faults
+
+
+def publish_s(url, within_s):
+    """How long a confirmed publish on a new connection takes."""
+
+    async def publish():
+        began = time.monotonic()
+        async with asyncio.timeout(within_s):
+            connection = await aio_pika.connect(url)
+            async with connection:
+                channel = await connection.channel()
+                await channel.default_exchange.publish(aio_pika.Message(b"x"), "amq.rabbitmq.nowhere", mandatory=False)
+        return time.monotonic() - began
+
+    return asyncio.run(publish())
+
+
+def can_publish(url, within_s):
+    try:
+        publish_s(url, within_s)
+    except (TimeoutError, OSError, aio_pika.exceptions.AMQPError):
+        return False
+    return True
+
+
+def test_a_broker_that_hangs_for_five_seconds_answers_again(broker, broken):
+    url = broker.endpoint("rabbitmq.amqp")
+    assert can_publish(url, 5)
+    began = time.monotonic()
+    with broken.active(Hang("rabbitmq")):
+        processes = broker.component("rabbitmq").processes()
+        assert len(processes) > 1
+        assert {process.state for process in processes} == {"T"}
+        assert not can_publish(url, 5 - (time.monotonic() - began))
+        assert {process.state for process in broker.component("rabbitmq").processes()} == {"T"}
+    (evidence,) = broken.evidence
+    assert evidence.verdict is Verdict.PASS, evidence.reason
+    assert 4.5e9 < evidence.healed_mono_ns - evidence.injected_mono_ns < 6e9
+    assert "no answer: an AMQP greeting was awaited for" in evidence.bit_detail
+    assert evidence.recovery_s < 2
+    assert can_publish(url, 5)
+
+
+def test_a_broker_that_is_killed_comes_back_on_its_ports(broker, broken):
+    url = broker.endpoint("rabbitmq.amqp")
+    with broken.active(Kill("rabbitmq")):
+        assert not can_publish(url, 2)
+    (evidence,) = broken.evidence
+    assert evidence.verdict is Verdict.PASS, evidence.reason
+    assert "an AMQP greeting was refused" in evidence.bit_detail
+    assert 1 < evidence.recovery_s < 60
+    assert can_publish(url, 5)
+
+
+@contextmanager
+def publishing(url):
+    """Keep publishing beside the block."""
+    over = threading.Event()
+
+    def publish():
+        while not over.is_set():
+            publish_s(url, 20)
+
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(publish)
+        try:
+            yield
+        finally:
+            over.set()
+        going.result()
+
+
+def test_latency_reaches_the_clients_of_a_broker(broker, broken):
+    url = broker.endpoint("rabbitmq.amqp")
+    before = publish_s(url, 5)
+    with publishing(url):
+        with broken.active(Latency("suite-broker", ms=50)):
+            slow = publish_s(url, 20)
+        (evidence,) = broken.evidence
+    # Logging in and one publish take at least four round trips of 2 x 50 ms.
+    assert slow > before + 0.4
+    assert evidence.verdict is Verdict.PASS, evidence.reason
+    assert "bytes were delayed" in evidence.bit_detail
+    assert publish_s(url, 5) < slow - 0.4
