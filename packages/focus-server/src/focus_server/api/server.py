@@ -83,7 +83,8 @@ def listen(host: str, port: int, *, no_auth: bool) -> socket.socket:
             "listen on 127.0.0.1, or say --no-auth when something in front of it does."
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Only with the protocol named does asyncio switch Nagle's delay off, which costs 40 ms for each answer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
