@@ -51,63 +51,53 @@ def examine(
     """Follow every block of the window, and every row from its blocks to the screen."""
     if len(window.rows) == 0:
         raise Inconclusive("No row was due while every observer was looking.")
-    journeys = [*_block_journeys(picture, ledger, channels, window), *_row_journeys(picture, ledger, window)]
-    return reconcile(ledger, journeys, late_after_ns)
-
-
-def _anchors(ledger: Ledger, grid: Grid) -> dict[int, int]:
-    """Return for each group the sequence number of block 0: blocks are numbered without holes within an epoch."""
-    epochs: set[object] = set()
-    anchors: dict[int, int] = {}
-    for block in ledger.observations("block"):
-        epochs.add(block.attributes["epoch"])
-        first = block.attributes["first_sample"]
-        if not isinstance(first, int):
-            raise TypeError(f"first_sample of block {block.key} is {first!r}")
-        anchors.setdefault(int(block.key.split("/")[1]), block.sequence - grid.block_of(first))
-    if len(epochs) != 1:
-        raise Inconclusive(f"Blocks of {len(epochs)} epochs were seen; the proof needs one.")
-    return anchors
-
-
-def _block_range(grid: Grid, window: Window) -> range:
-    return range(grid.blocks(window.first).start, grid.blocks(window.last).stop)
-
-
-def _block_journeys(picture: LivePicture, ledger: Ledger, channels: int, window: Window) -> list[Journey]:
-    grid, site = picture.grid, picture.site
-    anchors = _anchors(ledger, grid)
-    blocks = _block_range(grid, window)
-    start = grid.block_start(blocks.start)
-    journeys = []
-    for group in range(group_of(channels) + 1):
-        if group not in anchors:
-            raise Inconclusive(f"No block of group {group} was seen at all.")
-        low, high = group * GROUP_SIZE + 1, min((group + 1) * GROUP_SIZE, channels)
-        samples = picture.fibre.window(start, grid.block_start(blocks.stop) - start, low, high)
-        for block in blocks:
-            a, b = grid.block_start(block) - start, grid.block_start(block + 1) - start
-            key = f"{site}/{group}/{anchors[group] + block}"
-            digest = f"{zlib.crc32(samples[a:b].tobytes()):08x}"
-            journeys.append(Journey(key, [Stage("block", [key], digest=digest)]))
-    return journeys
-
-
-def _row_journeys(picture: LivePicture, ledger: Ledger, window: Window) -> list[Journey]:
+    numbering = _numbering(ledger, picture.grid)
+    digests = _block_digests(picture, numbering, channels, window)
+    journeys = [Journey(key, [Stage("block", [key], digest=digest)]) for key, digest in digests.items()]
     grid, group = picture.grid, group_of(picture.view.channel)
-    anchor = _anchors(ledger, grid)[group]
-    journeys = []
     for row in window.rows:
         key = picture.key(row)
-        blocks = [f"{picture.site}/{group}/{anchor + block}" for block in grid.blocks(row)]
+        blocks = [f"{picture.site}/{group}/{numbering[group] + block}" for block in grid.blocks(row)]
         stages = [
-            Stage("block", blocks),
+            Stage("block", blocks, digest={block: digests[block] for block in blocks}),
             Stage("row", [key], tolerance=TOLERANCE_DB),
             Stage("frame", [key]),
             Stage("pixel", [key], tolerance=CODE_TOLERANCE),
         ]
         journeys.append(Journey(key, stages))
-    return journeys
+    return reconcile(ledger, journeys, late_after_ns)
+
+
+def _numbering(ledger: Ledger, grid: Grid) -> dict[int, int]:
+    """Return for each group the sequence number of block 0: blocks are numbered without holes within an epoch."""
+    epochs: set[object] = set()
+    numbering: dict[int, int] = {}
+    for block in ledger.observations("block"):
+        epochs.add(block.attributes["epoch"])
+        first = block.attributes["first_sample"]
+        if not isinstance(first, int):
+            raise TypeError(f"first_sample of block {block.key} is {first!r}")
+        numbering.setdefault(int(block.key.split("/")[1]), block.sequence - grid.block_of(first))
+    if len(epochs) != 1:
+        raise Inconclusive(f"Blocks of {len(epochs)} epochs were seen; the proof needs one.")
+    return numbering
+
+
+def _block_digests(picture: LivePicture, numbering: dict[int, int], channels: int, window: Window) -> dict[str, str]:
+    """Return the key of every block that the window's rows need, of all groups, with the formula's digest."""
+    grid = picture.grid
+    blocks = range(grid.blocks(window.first).start, grid.blocks(window.last).stop)
+    start = grid.block_start(blocks.start)
+    digests = {}
+    for group in range(group_of(channels) + 1):
+        if group not in numbering:
+            raise Inconclusive(f"No block of group {group} was seen at all.")
+        low, high = group * GROUP_SIZE + 1, min((group + 1) * GROUP_SIZE, channels)
+        samples = picture.fibre.window(start, grid.block_start(blocks.stop) - start, low, high)
+        for block in blocks:
+            body = samples[grid.block_start(block) - start : grid.block_start(block + 1) - start].tobytes()
+            digests[f"{picture.site}/{group}/{numbering[group] + block}"] = f"{zlib.crc32(body):08x}"
+    return digests
 
 
 def findings(picture: LivePicture, examined: Reconciliation, window: Window, *, fresh: bool = True) -> list[Finding]:
