@@ -1,6 +1,7 @@
 """The commands `replay` and `sample`."""
 
 import asyncio
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -8,11 +9,11 @@ from pathlib import Path
 import click
 import structlog
 
+from focus_server.fiber.broker import BrokerAddress
 from focus_server.fiber.formula import ReplayFormula, ReplayOptions, parse_channels
 from focus_server.fiber.grid import exact_rate
 from focus_server.fiber.interrogator import Fiber, Interrogator
 from focus_server.fiber.outbox import Outbox
-from focus_server.fiber.publisher import BrokerAddress
 from focus_server.fiber.recording import Recording
 from focus_server.fiber.sample import DASPY_EXAMPLE, store_sample
 from focus_server.fiber.state import replay_state
@@ -47,6 +48,7 @@ def replay(config: Path | None, **options: object) -> None:
     """
     settings = ReplaySettings.load(config, **options)
     configure_logging(settings.log_level)
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what the broker does is said once, in our own events
     interrupted = play(settings)
     if interrupted:
         sys.exit(130)

@@ -13,11 +13,12 @@ from structlog.typing import FilteringBoundLogger
 
 from focus_server.fiber.announcement import FiberAnnouncement
 from focus_server.fiber.blocks import Block, encode, group_count, group_range
+from focus_server.fiber.broker import BrokerAddress
 from focus_server.fiber.formula import ReplayFormula
 from focus_server.fiber.grid import NANOSECONDS, FiberGrid
 from focus_server.fiber.outbox import KEPT_S, Outbox
 from focus_server.fiber.progress import Progress
-from focus_server.fiber.publisher import BrokerAddress, Publisher, first_cause
+from focus_server.fiber.publisher import Publisher, first_cause
 
 WATCH_S: Final = 0.25
 LONGEST_SLEEP_S: Final = 1.0

@@ -25,7 +25,7 @@ class Outbox:
         self._segments: deque[Segment] = deque()
         self._unsent: deque[Entry] = deque()
         self._in_flight: dict[Entry, None] = {}
-        self._segment_begin_ns = 0
+        self._current_begin_ns: int | None = None
         self._next_number = 0
         self.dropped = 0
         self.in_flight_bytes = 0
@@ -74,13 +74,14 @@ class Outbox:
         self._unsent.append(self._segments[-1].append(message, due_ns))
 
     def _current_fits(self, due_ns: int) -> bool:
-        return bool(self._segment_begin_ns) and 0 <= due_ns - self._segment_begin_ns < SEGMENT_NS
+        begin_ns = self._current_begin_ns
+        return begin_ns is not None and 0 <= due_ns - begin_ns < SEGMENT_NS
 
     def _begin_segment(self, due_ns: int) -> None:
-        finished = self._segments[-1] if self._segment_begin_ns else None
+        finished = None if self._current_begin_ns is None else self._segments[-1]
         self._segments.append(Segment(self._folder / f"{self._next_number:016d}{SUFFIX}"))
         self._next_number += 1
-        self._segment_begin_ns = due_ns
+        self._current_begin_ns = due_ns
         if finished is not None and not finished.waiting:
             self._discard(finished)
         while len(self._segments) > KEPT_S + 1:
@@ -111,7 +112,7 @@ class Outbox:
     def _settle(self, entry: Entry) -> None:
         segment = entry.segment
         segment.confirm(entry)
-        is_current = segment is self._segments[-1] and self._segment_begin_ns
+        is_current = self._current_begin_ns is not None and segment is self._segments[-1]
         if not segment.waiting and not is_current:
             self._discard(segment)
 

@@ -2,73 +2,29 @@
 
 A message leaves the outbox only when the broker confirmed it. When the connection is lost, refuses a message or stays
 silent, it is dropped, everything unconfirmed is queued again, and a new connection sends it before anything new.
-The library's own reconnecting connection is not used: it does not repeat publications, and it hides the outage.
 """
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Final, Never
-from urllib.parse import urlsplit
 
-import aio_pika
-from aio_pika.abc import AbstractConnection, AbstractExchange
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError, ProbableAuthenticationError
 from structlog.typing import FilteringBoundLogger
 
-from focus_server.errors import SettingsError
 from focus_server.fiber.announcement import PERIOD_S, FiberAnnouncement, announcement_key
 from focus_server.fiber.blocks import Message
+from focus_server.fiber.broker import LOST, BrokerAddress, BrokerConnection, Properties, is_cancelled
 from focus_server.fiber.outbox import Outbox
 from focus_server.fiber.segment import Entry
 
-EXCHANGE: Final = "prisma"
 MAX_IN_FLIGHT: Final = 1000
 MAX_IN_FLIGHT_BYTES: Final = 16 * 1024 * 1024
-CONNECT_S: Final = 5.0
-CONFIRM_S: Final = 15.0
-"""A broker that confirms nothing for so long is taken for dead; a hang of a few seconds is waited for."""
-CLOSE_S: Final = 1.0
 RETRY_S: Final = 0.25
-HEARTBEAT_S: Final = 10
-
-LOST: Final = (*CONNECTION_EXCEPTIONS, TimeoutError)
-
-
-class BrokerAddress:
-    """An AMQP URL whose credentials never reach a log: it shows itself as host and port."""
-
-    def __init__(self, url: str) -> None:
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            parts, port = urlsplit(""), None
-        if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
-            raise SettingsError("The setting amqp_url is not of the form amqp://USER:PASSWORD@HOST:PORT/VHOST.")
-        self.url = url
-        self._password = parts.password
-        self._shown = f"{parts.hostname}:{port or (5671 if parts.scheme == 'amqps' else 5672)}"
-
-    def __str__(self) -> str:
-        return self._shown
-
-    def __repr__(self) -> str:
-        return f"BrokerAddress({self._shown})"
-
-    def explain(self, error: BaseException) -> str:
-        """Say in one line why the broker cannot be used, without credentials."""
-        if isinstance(error, (AuthenticationError, ProbableAuthenticationError)):
-            return "the broker refuses the user or the password"
-        if isinstance(error, TimeoutError):
-            return "no answer in time"
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        return text.replace(self._password, "********") if self._password else text
+PERSISTENT: Final = 2
 
 
 class Publisher:
-    """Sends what is in the outbox for as long as it runs, whatever the broker does."""
+    """Sends what is in the outbox for as long as it runs, whatever the broker does; `confirmed` counts blocks."""
 
     def __init__(
         self, broker: BrokerAddress, outbox: Outbox, announcement: FiberAnnouncement, log: FilteringBoundLogger
@@ -100,11 +56,14 @@ class Publisher:
     async def run(self) -> Never:
         """Connect and deliver, again and again, until cancelled."""
         while True:
+            cause: BaseException = ConnectionError("the connection ended")
             try:
-                with _cancellation_is_loss():
-                    await self._session()
+                await self._session()
             except* LOST as group:
-                self._complain(first_cause(group))
+                cause = first_cause(group)
+            if is_cancelled():  # the library may end a cancelled wait with an error of its own
+                raise asyncio.CancelledError from cause
+            self._complain(cause)
             repeated = self._outbox.rewind()
             if repeated:
                 self._log.info("interrogator.rewound", blocks=repeated)
@@ -112,17 +71,15 @@ class Publisher:
 
     async def _session(self) -> None:
         """Live for one connection; ends only by an exception."""
-        connection = await aio_pika.connect(self._broker.url, timeout=CONNECT_S, heartbeat=HEARTBEAT_S)
+        connection = BrokerConnection(self._broker)
         try:
-            async with asyncio.timeout(CONNECT_S):
-                channel = await connection.channel(publisher_confirms=True)
-                exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+            await connection.open()
             self._begin_session()
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._announce(exchange))
-                await self._send_all(exchange, tasks)
+                tasks.create_task(self._announce(connection))
+                await self._send_all(connection, tasks)
         finally:
-            await self._close(connection)
+            await connection.close()
 
     def _begin_session(self) -> None:
         self._complaint = ""
@@ -130,26 +87,24 @@ class Publisher:
         self._backlog_since = time.monotonic()
         self._log.info("interrogator.connected", broker=str(self._broker), backlog_blocks=self._backlog)
 
-    async def _send_all(self, exchange: AbstractExchange, tasks: asyncio.TaskGroup) -> Never:
-        """Start the publications in order; the library's channel lock keeps the order in which they start."""
+    async def _send_all(self, connection: BrokerConnection, tasks: asyncio.TaskGroup) -> Never:
+        """Begin the publications in order; tasks start, and the channel sends, in the order of their making."""
         while True:
             while not self._may_send():
                 self._wake.clear()
                 await self._wake.wait()
             taken = self._outbox.take()
             if taken is not None:
-                tasks.create_task(self._deliver(exchange, *taken))
+                tasks.create_task(self._deliver(connection, *taken))
 
     def _may_send(self) -> bool:
         outbox = self._outbox
         has_room = outbox.in_flight < MAX_IN_FLIGHT and outbox.in_flight_bytes < MAX_IN_FLIGHT_BYTES
         return bool(outbox.unsent) and has_room
 
-    async def _deliver(self, exchange: AbstractExchange, entry: Entry, message: Message) -> None:
-        sent = aio_pika.Message(
-            message.body, headers=dict(message.headers), delivery_mode=aio_pika.DeliveryMode.PERSISTENT
-        )
-        await _publish(exchange, sent, message.routing_key)
+    async def _deliver(self, connection: BrokerConnection, entry: Entry, message: Message) -> None:
+        properties = Properties(headers=dict(message.headers), delivery_mode=PERSISTENT)
+        await connection.publish(message.routing_key, message.body, properties)
         self._outbox.confirm(entry)
         self._count_confirmed()
 
@@ -161,15 +116,14 @@ class Publisher:
         if self._backlog:
             self._backlog -= 1
             if not self._backlog:
-                took = round(time.monotonic() - self._backlog_since, 3)
-                self._log.info("interrogator.resent", seconds=took, detail="the backlog is confirmed")
+                self._log.info("interrogator.resent", seconds=round(time.monotonic() - self._backlog_since, 3))
 
-    async def _announce(self, exchange: AbstractExchange) -> Never:
+    async def _announce(self, connection: BrokerConnection) -> Never:
         key = announcement_key(self._announcement.site)
         body = self._announcement.to_json()
         while True:
-            message = aio_pika.Message(body, content_type="application/json", expiration=10 * PERIOD_S)
-            await _publish(exchange, message, key)
+            properties = Properties(content_type="application/json", expiration=str(int(10_000 * PERIOD_S)))
+            await connection.publish(key, body, properties)
             await asyncio.sleep(PERIOD_S)
 
     def _complain(self, error: BaseException) -> None:
@@ -179,28 +133,6 @@ class Publisher:
             self._complaint = cause
             waiting = self._outbox.waiting
             self._log.warning("interrogator.disconnected", broker=str(self._broker), cause=cause, waiting=waiting)
-
-    async def _close(self, connection: AbstractConnection) -> None:
-        with suppress(*LOST):
-            async with asyncio.timeout(CLOSE_S):
-                await connection.close()
-
-
-async def _publish(exchange: AbstractExchange, message: aio_pika.Message, key: str) -> None:
-    with _cancellation_is_loss():
-        await exchange.publish(message, key, mandatory=False, timeout=CONFIRM_S)
-
-
-@contextmanager
-def _cancellation_is_loss() -> Iterator[None]:
-    """Tell the library's own cancellations, by which it ends waits on a dead connection, from those of this task."""
-    try:
-        yield
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise ConnectionError("the connection was closed while it was used") from None
 
 
 def first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -15,6 +15,13 @@ __all__ = ["find_stack_file", "load_stack", "name_in", "project_here", "project_
 
 _FOLDER: Final = "stacks"
 _ENDING: Final = ".yaml"
+_WORDS: Final = {
+    "missing": "this key is missing.",
+    "string_type": "a text is needed here; put it in quotes.",
+    "tuple_type": "a list is needed here.",
+    "dict_type": "keys are needed here, not one value.",
+    "model_type": "keys are needed here, not one value.",
+}
 _MERGE: Final = "tag:yaml.org,2002:merge"
 
 
@@ -84,11 +91,12 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         """Refuse a key that stands twice; the merge key `<<` may."""
-        keys = [key.value for key, _ in getattr(node, "value", ()) if key.tag != _MERGE]
-        for key in keys:
-            if keys.count(key) > 1:
-                what = f"the key {key!r} stands here twice"
-                raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+        seen = set()
+        for key, _ in getattr(node, "value", ()):
+            if key.value in seen and key.tag != _MERGE:
+                what = f"the key {key.value!r} stands here for the second time"
+                raise yaml.constructor.ConstructorError(None, None, what, key.start_mark)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -103,7 +111,8 @@ def _read(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file} is not YAML: {_place(error)}.", "Correct it there.") from None
     if not isinstance(document, dict):
         raise UsageError(f"{file} is not a stack file: it holds no keys.", f"Begin with `schema: {SCHEMA}`.")
-    return document
+    # A key without anything behind it is as good as absent.
+    return {key: value for key, value in document.items() if value is not None}
 
 
 def _place(error: yaml.YAMLError) -> str:
@@ -139,9 +148,7 @@ def _validated(document: Mapping[str, Any], file: Path, profile: str | None) -> 
 
 def _sentence(kind: str, message: str) -> str:
     """Turn pydantic's message into a sentence."""
-    if kind == "missing":
-        return "this key is missing."
-    if kind == "string_type":
-        return "a text is needed here; put it in quotes."
+    if kind in _WORDS:
+        return _WORDS[kind]
     what = message.removeprefix("Value error, ")
     return what if what.endswith((".", "?")) else f"{what}."

@@ -172,7 +172,7 @@ class StackModel(Strict):
     links: dict[Identifier, LinkModel] = {}
     endpoints: dict[EndpointName, str] = {}
     secrets: dict[SecretName, Annotated[str, StringConstraints(pattern=r"^(env:.+|file:.+|random)$")]] = {}
-    profiles: dict[str, dict[str, Any]] = {}
+    profiles: dict[str, dict[str, Any] | None] = {}
 
     @field_validator("components")
     @classmethod

@@ -138,7 +138,8 @@ def wait_until(condition: Callable[[], bool], deadline_s: float, poll_s: float =
 def kill_until_gone(find: Find, deadline_s: float = 5.0) -> list[Process]:
     """Kill what `find` returns, again and again until it returns nothing; return the processes that were killed.
 
-    Killing once is not enough: a process may fork between being seen and being killed.
+    Killing once is not enough: a process may fork between being seen and being killed. And a process that is not found
+    any more may still live: on its way out it loses its environment, and with it its tag, before it gives up its ports.
     """
     killed: dict[tuple[int, int], Process] = {}
 
@@ -147,7 +148,7 @@ def kill_until_gone(find: Find, deadline_s: float = 5.0) -> list[Process]:
         for process in found:
             if send(process, signal.SIGKILL):
                 killed[process.identity] = process
-        return not found
+        return not found and not any(look_up(*identity) for identity in killed)
 
     wait_until(nothing_left, deadline_s)
     return list(killed.values())

@@ -31,7 +31,8 @@ class KillTagged:
         """Do it, and say what was done, None when there was nothing to do."""
         killed = kill_until_gone(lambda: tagged(RUN_TAG, self.run_id))
         names = ", ".join(sorted({f"{process.name} ({process.pid})" for process in killed}))
-        return f"killed {len(killed)} processes: {names}" if killed else None
+        noun = "process" if len(killed) == 1 else "processes"
+        return f"killed {len(killed)} {noun}: {names}" if killed else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ def read_undo(path: Path) -> list[Undo]:
         if "done" in fields:
             waiting.pop(fields["done"], None)
         else:
-            waiting[fields.pop("number")] = _KINDS[fields.pop("undo")](**fields)
+            number, kind = fields.pop("number"), fields.pop("undo")
+            waiting[number] = _KINDS[kind](**fields)
     return list(reversed(waiting.values()))
 
 

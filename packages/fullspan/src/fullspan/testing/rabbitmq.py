@@ -28,7 +28,7 @@ class RunningRabbitMQ:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._user, self._password = "test", secrets.token_hex(16)
-        self._tag = f"test-{secrets.token_hex(8)}"
+        self.tag = f"test-{secrets.token_hex(8)}"
         self._held = [hold_free_port(), hold_free_port()]
         self._amqp_port, self._management_port = (held.port for held in self._held)
         self._launcher: subprocess.Popen[bytes] | None = None
@@ -46,7 +46,7 @@ class RunningRabbitMQ:
     @property
     def pid(self) -> int:
         """The broker's own process."""
-        for process in self._processes():
+        for process in self.processes():
             if process.name.startswith("beam"):
                 return process.pid
         raise StackError("The test's RabbitMQ is not running.", "Call start() first.")
@@ -60,7 +60,7 @@ class RunningRabbitMQ:
             sys.executable, "-m", "fullspan.stack.services.rabbitmq", "--until-eof", "--folder", str(self.folder),
             "--amqp-port", str(self._amqp_port), "--management-port", str(self._management_port),
         ]  # fmt: skip
-        environment = os.environ | {USER: self._user, PASSWORD: self._password, processes.RUN_TAG: self._tag}
+        environment = os.environ | {USER: self._user, PASSWORD: self._password, processes.RUN_TAG: self.tag}
         with self._log.open("ab") as log:
             self._launcher = subprocess.Popen(
                 command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
@@ -77,7 +77,7 @@ class RunningRabbitMQ:
 
     def kill(self) -> None:
         """Kill the broker (SIGKILL) and all that belongs to it, at once."""
-        processes.kill_until_gone(self._processes, _ACT_S)
+        processes.kill_until_gone(self.processes, _ACT_S)
         if self._launcher is not None:
             launcher, self._launcher = self._launcher, None
             launcher.wait(_ACT_S)
@@ -93,11 +93,12 @@ class RunningRabbitMQ:
         self._signal_until(signal.SIGCONT, lambda process: process.state != "T")
 
     def _signal_until(self, number: signal.Signals, done: processes.Test) -> None:
-        if not processes.signal_until(self._processes, number, done, _ACT_S):
+        if not processes.signal_until(self.processes, number, done, _ACT_S):
             raise StackError(f"The test's RabbitMQ did not react to {number.name} within {_ACT_S:g} s.")
 
-    def _processes(self) -> list[processes.Process]:
-        return processes.tagged(processes.RUN_TAG, self._tag)
+    def processes(self) -> list[processes.Process]:
+        """Return all processes that belong to the broker, as they are now."""
+        return processes.tagged(processes.RUN_TAG, self.tag)
 
     @property
     def _log(self) -> Path:

@@ -1,0 +1,130 @@
+"""One connection to the broker: publications with confirms, an end that never waits for a broker that hangs.
+
+The layer below aio-pika is used directly, because its own reconnecting connection hides outages, and because closing a
+connection politely takes half a minute while the broker hangs: here the socket is ours and can be cut.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiormq
+from aio_pika.connection import make_url
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError, ProbableAuthenticationError
+from aiormq.abc import AbstractChannel
+from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from yarl import URL
+
+from focus_server.errors import SettingsError
+
+EXCHANGE: Final = "prisma"
+CONNECT_S: Final = 5.0
+CONFIRM_S: Final = 15.0
+"""A broker that confirms nothing for so long is taken for dead; a hang of a few seconds is waited for."""
+CLOSE_S: Final = 0.5
+HEARTBEAT_S: Final = 10
+
+Properties = aiormq.spec.Basic.Properties
+
+LOST: Final = (*CONNECTION_EXCEPTIONS, TimeoutError)
+
+
+class BrokerAddress:
+    """An AMQP URL whose credentials never reach a log: it shows itself as host and port."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
+        if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
+            raise SettingsError("The setting amqp_url is not of the form amqp://USER:PASSWORD@HOST:PORT/VHOST.")
+        self.url = url
+        self._password = parts.password
+        self._shown = f"{parts.hostname}:{port or (5671 if parts.scheme == 'amqps' else 5672)}"
+
+    def __str__(self) -> str:
+        return self._shown
+
+    def __repr__(self) -> str:
+        return f"BrokerAddress({self._shown})"
+
+    def explain(self, error: BaseException) -> str:
+        """Say in one line why the broker cannot be used, without credentials."""
+        if isinstance(error, (AuthenticationError, ProbableAuthenticationError)):
+            return "the broker refuses the user or the password"
+        if isinstance(error, TimeoutError):
+            return "no answer in time"
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return text.replace(self._password, "********") if self._password else text
+
+
+class _Streams(TransportFactory):
+    """Opens the socket as the library would and remembers it."""
+
+    def __init__(self) -> None:
+        self.writer: asyncio.StreamWriter | None = None
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
+        reader, self.writer = await factory.create(url, **kwargs)
+        return reader, self.writer
+
+
+class BrokerConnection:
+    """A connection with one channel; whatever ends it, waiting publications raise one of `LOST`."""
+
+    def __init__(self, address: BrokerAddress) -> None:
+        self._streams = _Streams()
+        self._connection = aiormq.Connection(
+            make_url(address.url, heartbeat=HEARTBEAT_S), transport_factory=self._streams
+        )
+        self._channel: AbstractChannel | None = None
+
+    async def open(self) -> None:
+        """Connect and declare the exchange, within five seconds."""
+        with _cancellation_is_loss():
+            async with asyncio.timeout(CONNECT_S):
+                await self._connection.connect()
+                self._channel = await self._connection.channel(publisher_confirms=True)
+                await self._channel.exchange_declare(exchange=EXCHANGE, exchange_type="topic", durable=True)
+
+    async def publish(self, routing_key: str, body: bytes, properties: Properties) -> None:
+        """Publish and wait for the confirmation; publications are sent in the order in which they were begun."""
+        if self._channel is None:
+            raise ConnectionError("the connection is not open")
+        with _cancellation_is_loss():
+            await self._channel.basic_publish(
+                body, exchange=EXCHANGE, routing_key=routing_key, properties=properties, timeout=CONFIRM_S
+            )
+
+    async def close(self) -> None:
+        """Close politely, and cut the socket when the broker does not answer at once."""
+        closing = asyncio.ensure_future(self._connection.close())
+        done, _ = await asyncio.wait({closing}, timeout=CLOSE_S)
+        if not done and self._streams.writer is not None:
+            self._streams.writer.transport.abort()
+            await asyncio.wait({closing}, timeout=CLOSE_S)
+        if closing.done():
+            with suppress(*LOST, asyncio.CancelledError):
+                closing.result()
+
+
+@contextmanager
+def _cancellation_is_loss() -> Iterator[None]:
+    """Tell the library's own cancellations, by which it ends waits on a dead connection, from those of this task."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        if is_cancelled():
+            raise
+        raise ConnectionError("the connection was closed while it was used") from None
+
+
+def is_cancelled() -> bool:
+    """Say whether this task was asked to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,110 @@
+// @ts-check
+/**
+ * The canvas with the lines: as large as its place on the page, or, as a proof, exactly one pixel for each value with
+ * the line's number in black and white at its left. It is drawn once per frame at most, and only when it changed.
+ */
+
+import { colourTable } from "./colours.js";
+import { PROOF_MARKS, themeMarks } from "./marks.js";
+import { PictureError, Renderer } from "./renderer.js";
+
+/** @typedef {import("./ring.js").Ring} Ring */
+
+/** Pixels of the strip: 31 bits of the row number, the most significant first, and a bit that makes the sum odd. */
+export const STRIP = 32;
+
+export class Picture {
+  #canvas;
+  #proof;
+  #renderer;
+  #drawn;
+  #asked = false;
+
+  /**
+   * @param {HTMLCanvasElement} canvas @param {boolean} proof @param {() => void} drawn called after each frame
+   * @throws {PictureError} when this browser cannot draw it
+   */
+  constructor(canvas, proof, drawn) {
+    this.#canvas = canvas;
+    this.#proof = proof;
+    this.#drawn = drawn;
+    this.#renderer = new Renderer(canvas);
+    this.#renderer.onRestored = () => this.redraw();
+    this.#renderer.setStrip(proof ? STRIP : 0);
+    if (proof) this.#renderer.setMarks(PROOF_MARKS);
+    else new ResizeObserver(([entry]) => this.#fit(entry)).observe(canvas);
+  }
+
+  /** Lines that suit the size of the picture: one pixel each. */
+  get height() {
+    return Math.max(1, this.#canvas.clientHeight);
+  }
+
+  /** @param {Ring} ring @throws {PictureError} when it is too large to be drawn */
+  show(ring) {
+    if (this.#proof) this.#measureProof(ring);
+    this.#renderer.show(ring);
+    this.redraw();
+  }
+
+  /** @param {import("./colours.js").ColourName} name */
+  setColours(name) {
+    this.#renderer.setColours(colourTable(name));
+    this.redraw();
+  }
+
+  /** @param {number} low dB @param {number} high dB */
+  setRange(low, high) {
+    this.#renderer.setRange(low, high);
+    this.redraw();
+  }
+
+  /** @param {string | undefined} theme */
+  setTheme(theme) {
+    if (this.#proof) return;
+    this.#renderer.setMarks(themeMarks(theme));
+    this.redraw();
+  }
+
+  redraw() {
+    if (this.#asked) return;
+    this.#asked = true;
+    requestAnimationFrame(() => {
+      this.#asked = false;
+      this.#renderer.draw();
+      this.#drawn();
+    });
+  }
+
+  /** @param {ResizeObserverEntry} entry */
+  #fit(entry) {
+    const box = entry.devicePixelContentBoxSize?.[0];
+    const width = box?.inlineSize ?? Math.round(entry.contentRect.width * devicePixelRatio);
+    const height = box?.blockSize ?? Math.round(entry.contentRect.height * devicePixelRatio);
+    if (!width || !height || (width === this.#canvas.width && height === this.#canvas.height)) return;
+    this.#canvas.width = width;
+    this.#canvas.height = height;
+    // A canvas that was resized is blank until it is drawn; waiting for the next frame would flash.
+    this.#renderer.draw();
+    this.#drawn();
+  }
+
+  /** @param {Ring} ring */
+  #measureProof(ring) {
+    if (devicePixelRatio !== 1) {
+      throw new PictureError(`A proof picture needs a device pixel ratio of 1; here it is ${devicePixelRatio}.`);
+    }
+    const width = STRIP + ring.bins;
+    const most = this.#renderer.largest;
+    if (Math.max(width, ring.lines) > most) {
+      throw new PictureError(
+        `A proof picture of ${width} × ${ring.lines} pixels is more than the ${most} this browser draws; ` +
+        "use a narrower band or fewer lines.",
+      );
+    }
+    this.#canvas.width = width;
+    this.#canvas.height = ring.lines;
+    this.#canvas.style.width = `${width}px`;
+    this.#canvas.style.height = `${ring.lines}px`;
+  }
+}

@@ -1,0 +1,124 @@
+// @ts-check
+/** The picture with what makes it readable: axes, colour bar, cursor and readout. A proof picture has none of these. */
+
+import { Axis } from "./axes.js";
+import { colourTable } from "./colours.js";
+import { Cursor } from "./cursor.js";
+import { densityUnit, placeText, readout } from "./readout.js";
+import { decimalStep, label, multiples, timeStep } from "./ticks.js";
+import { clockTime } from "./utc.js";
+
+/** @typedef {import("./readout.js").Scene} Scene */
+
+/** Pixels between neighbouring labels. */
+const ACROSS_GAP = 90;
+const DOWN_GAP = 56;
+const POINT_AT_IT = "Point at the picture to read it.";
+
+export class Plot {
+  #page;
+  #time;
+  #frequency;
+  #levels;
+  #cursor;
+  /** @type {Scene | null} */ #scene = null;
+  #range = { low: 0, high: 1 };
+  #fibreStart = NaN;
+
+  /** @param {(id: string) => HTMLElement} element finds a part of the page */
+  constructor(element) {
+    this.#page = element;
+    this.#time = new Axis(element("time-axis"), "top");
+    this.#frequency = new Axis(element("frequency-axis"), "left");
+    this.#levels = new Axis(element("level-axis"), "top");
+    this.#cursor = new Cursor(element("canvas"), element("upright"), element("level"), () => this.#read());
+    new ResizeObserver(() => this.#fixedAxes()).observe(element("plot"));
+  }
+
+  /** @param {number} metres where the fibre begins */
+  setFibreStart(metres) {
+    this.#fibreStart = metres;
+    this.#title();
+  }
+
+  /** @param {Scene} scene */
+  show(scene) {
+    this.#scene = scene;
+    this.#page("level-unit").textContent = `dB re ${densityUnit(scene.units)}`;
+    this.#title();
+    this.#fixedAxes();
+    this.lines();
+  }
+
+  /** @param {import("./colours.js").ColourName} name */
+  setColours(name) {
+    const bar = /** @type {HTMLCanvasElement} */ (this.#page("colour-bar"));
+    const context = /** @type {CanvasRenderingContext2D} */ (bar.getContext("2d"));
+    const table = colourTable(name);
+    const upwards = new ImageData(1, bar.height);
+    for (let i = 0; i < bar.height; i += 1) {
+      upwards.data.set(table.subarray(4 * i, 4 * i + 4), 4 * (bar.height - 1 - i));
+    }
+    context.putImageData(upwards, 0, 0);
+  }
+
+  /** @param {number} low dB @param {number} high dB */
+  setRange(low, high) {
+    this.#range = { low, high };
+    this.#levelAxis();
+  }
+
+  /** The lines have moved on. */
+  lines() {
+    this.#timeAxis();
+    if (this.#cursor.position) this.#read();
+  }
+
+  #read() {
+    const { position } = this.#cursor;
+    this.#page("readout").textContent = position && this.#scene ? readout(this.#scene, position, this.#fibreStart) : POINT_AT_IT;
+  }
+
+  #title() {
+    if (!this.#scene) return;
+    const { frequencies } = this.#scene;
+    const band = `${frequencies[0].toFixed(1)} to ${frequencies[frequencies.length - 1].toFixed(1)} Hz`;
+    this.#page("title").textContent = `${placeText(this.#scene, this.#fibreStart)} · ${band}`;
+  }
+
+  #fixedAxes() {
+    this.#frequencyAxis();
+    this.#levelAxis();
+    this.#timeAxis();
+  }
+
+  #frequencyAxis() {
+    if (!this.#scene) return;
+    const { frequencies } = this.#scene;
+    const first = frequencies[0];
+    const last = frequencies[frequencies.length - 1];
+    const spacing = frequencies.length > 1 ? (last - first) / (frequencies.length - 1) : 1;
+    const step = decimalStep(first, first + spacing * frequencies.length, this.#frequency.room(ACROSS_GAP));
+    const at = (/** @type {number} */ f) => ((f - first) / spacing + 0.5) / frequencies.length;
+    this.#frequency.show(multiples(first, last, step).map((f) => ({ at: at(f), text: label(f, step) })));
+  }
+
+  #levelAxis() {
+    const { low, high } = this.#range;
+    const step = decimalStep(low, high, this.#levels.room(DOWN_GAP));
+    const marks = multiples(low, high, step);
+    this.#levels.show(marks.map((dB) => ({ at: (high - dB) / (high - low), text: label(dB, step) })));
+  }
+
+  #timeAxis() {
+    if (!this.#scene || this.#scene.ring.newest === null) return;
+    const { ring, grid } = this.#scene;
+    const newest = /** @type {number} */ (ring.newest);
+    const bottom = grid.centreMs(newest) + grid.lineSeconds * 500;
+    const span = grid.lineSeconds * 1000 * ring.lines;
+    const step = timeStep(0, span, this.#time.room(DOWN_GAP));
+    const at = (/** @type {number} */ ms) => 1 - (bottom - ms) / span;
+    const marks = multiples(bottom - span, bottom, step);
+    this.#time.show(marks.map((ms) => ({ at: at(ms), text: clockTime(ms, step) })));
+  }
+}

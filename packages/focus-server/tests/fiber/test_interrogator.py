@@ -1,0 +1,182 @@
+"""The interrogator as a process, on a real broker: every block is what the formula says, whatever breaks."""
+
+import asyncio
+import itertools
+import re
+import signal
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+BLOCK_S = 0.1
+GROUPS = 3
+CHANNELS = ("--channels", "130")  # 64 + 64 + 2
+
+
+def by_group(arrivals: Sequence) -> list[list]:
+    """Split first arrivals by group, each in its order of arrival."""
+    groups = [[arrival.block for arrival in arrivals if arrival.block.group == group] for group in range(GROUPS)]
+    assert sum(map(len, groups)) == len(arrivals)
+    return groups
+
+
+def end_of(block) -> int:
+    return block.first_sample + block.samples
+
+
+def check_contiguous(blocks: Sequence, first_seq: int = 0) -> None:
+    """Check one epoch of one group: no seq and no sample is missing, doubled or out of order."""
+    assert [block.seq for block in blocks] == list(range(first_seq, first_seq + len(blocks)))
+    assert len({block.epoch for block in blocks}) == 1
+    for one, following in itertools.pairwise(blocks):
+        assert following.first_sample == end_of(one)
+
+
+def due_ns(block) -> float:
+    return block.t0_ns + end_of(block) * 10**9 * block.fs_den / block.fs_num
+
+
+async def test_every_block_is_the_formula_at_1999_976_samples_a_second(player, reader, rabbitmq, expected_data):
+    async with reader(rabbitmq.amqp_url, "exact") as seen:
+        with player(rabbitmq.amqp_url, "--site", "exact", "--fs", "1999.976", "--seed", "9", *CHANNELS) as running:
+            await seen.wait_blocks(40 * GROUPS)
+            assert running.end() == 0
+        await seen.wait(lambda: bool(seen.announcements), "an announcement")
+    announced = seen.announcements[0]
+    assert (announced.fs_num, announced.fs_den, announced.number_of_channels) == (249997, 125, 130)
+    assert len(seen.first_arrivals()) == len(seen.arrivals)  # nothing twice without a fault
+    for group, blocks in enumerate(by_group(seen.first_arrivals())):
+        check_contiguous(blocks)
+        for block in blocks:
+            assert (block.ch_first, block.ch_last) == (64 * group + 1, min(64 * group + 64, 130))
+            assert (block.fs_num, block.fs_den, block.t0_ns) == (249997, 125, announced.t0_ns)
+            number = round(Fraction(block.first_sample * 10 * 125, 249997))
+            assert block.first_sample == number * 249997 // 1250  # on the grid of 100 ms
+            np.testing.assert_array_equal(block.data, expected_data(block, announced.fiber_source))
+    lateness = [(arrival.wall_ns - due_ns(arrival.block)) / 1e9 for arrival in seen.arrivals]
+    assert min(lateness) >= 0  # no block before its last sample was due
+    assert np.median(lateness) < 0.5
+
+
+async def test_float32_with_an_offset_and_nan_channels(player, reader, rabbitmq, expected_data):
+    options = ("--dtype", "float32", "--dc", "12.5", "--nan-channels", "3,63-66", *CHANNELS)
+    async with reader(rabbitmq.amqp_url, "nan") as seen:
+        with player(rabbitmq.amqp_url, "--site", "nan", *options) as running:
+            await seen.wait_blocks(10 * GROUPS)
+            running.end()
+        await seen.wait(lambda: bool(seen.announcements), "an announcement")
+    source = seen.announcements[0].fiber_source
+    assert (source["dc"], source["nan_channels"], source["scale"]) == (12.5, [3, 63, 64, 65, 66], "1")
+    for arrival in seen.arrivals:
+        np.testing.assert_array_equal(arrival.block.data, expected_data(arrival.block, source))
+    first, second, third = (blocks[0].data for blocks in by_group(seen.first_arrivals()))
+    assert np.flatnonzero(np.isnan(first).all(axis=0)).tolist() == [2, 62, 63]
+    assert np.flatnonzero(np.isnan(second).all(axis=0)).tolist() == [0, 1]
+    assert np.isfinite(third).all()
+
+
+async def test_a_hung_broker_gets_the_backlog_at_once_and_in_order(player, reader, rabbitmq, expected_data):
+    async with reader(rabbitmq.amqp_url, "hang") as seen:
+        with player(rabbitmq.amqp_url, "--site", "hang", *CHANNELS) as running:
+            await seen.wait_blocks(5 * GROUPS)
+            rabbitmq.hang()
+            try:
+                await running.wait_event("behind", 3)  # said within 3 s
+                await asyncio.sleep(0.5)
+            finally:
+                rabbitmq.resume()
+            resumed_ns = time.time_ns()
+            await seen.wait(lambda: due_ns(seen.arrivals[-1].block) > resumed_ns, "a block due after the hang", 5)
+            assert time.time_ns() - resumed_ns < 2e9
+            await running.wait_event("caught_up", 3)
+            assert not running.events("disconnected")  # a short hang is waited for
+            running.end()
+    source = seen.announcements[0].fiber_source
+    for blocks in by_group(seen.first_arrivals()):
+        check_contiguous(blocks)
+        for block in blocks:
+            np.testing.assert_array_equal(block.data, expected_data(block, source))
+
+
+async def test_a_killed_broker_loses_nothing(player, reader, rabbitmq, expected_data):
+    async with reader(rabbitmq.amqp_url, "killed") as seen:
+        with player(rabbitmq.amqp_url, "--site", "killed", *CHANNELS) as running:
+            await seen.wait_blocks(10 * GROUPS)
+            rabbitmq.kill()
+            await running.wait_event("disconnected")
+            await asyncio.to_thread(rabbitmq.start)
+            await seen.wait(lambda: due_ns(seen.arrivals[-1].block) > time.time_ns() - 1e9, "a fresh block")
+            await running.wait_event("resent", 5)
+            running.end()
+        assert len(running.events("connected")) == 2
+        assert running.events("connected")[1]["backlog_blocks"] > 0
+    source = seen.announcements[0].fiber_source
+    for blocks in by_group(seen.first_arrivals()):
+        check_contiguous(blocks)
+        for block in blocks:
+            np.testing.assert_array_equal(block.data, expected_data(block, source))
+
+
+async def test_a_killed_interrogator_sends_its_old_blocks_first(player, reader, rabbitmq, expected_data):
+    """Blocks wait on disk because the broker hangs; the interrogator is killed and started; the broker goes on."""
+    async with reader(rabbitmq.amqp_url, "epochs") as seen:
+        options = ("--site", "epochs", *CHANNELS)
+        try:
+            with player(rabbitmq.amqp_url, *options) as first:
+                await seen.wait_blocks(5 * GROUPS)
+                rabbitmq.hang()
+                await asyncio.sleep(1)
+                first.end(signal.SIGKILL)
+            killed = time.monotonic()
+            with player(rabbitmq.amqp_url, *options) as second:
+                began = await second.wait_event("start")
+                away_s = time.monotonic() - killed
+                rabbitmq.resume()
+                await second.wait_event("resent")
+                await seen.wait(lambda: seen.arrivals[-1].block.epoch == began["epoch"], "a block of the new run")
+                await seen.wait_blocks(10 * GROUPS)
+                second.end()
+        finally:
+            rabbitmq.resume()
+    assert began["waiting"] >= 8 * GROUPS  # about a second was not confirmed
+    source = seen.announcements[-1].fiber_source
+    for blocks in by_group(seen.first_arrivals()):
+        epochs = [block.epoch for block in blocks]
+        assert epochs == sorted(epochs)  # all of the old run before anything new
+        old = [block for block in blocks if block.epoch != began["epoch"]]
+        new = [block for block in blocks if block.epoch == began["epoch"]]
+        check_contiguous(old)
+        check_contiguous(new)
+        assert len(old) >= 13
+        gap = new[0].first_sample - end_of(old[-1])
+        assert gap % 100 == 0  # the same grid of 100 samples a block
+        assert 0 <= gap / 1000 <= away_s + 3 * BLOCK_S
+        assert new[0].t0_ns == old[0].t0_ns
+        for block in blocks:
+            np.testing.assert_array_equal(block.data, expected_data(block, source))
+
+
+async def test_it_starts_without_a_broker_and_a_stop_keeps_what_waits(player, reader, rabbitmq):
+    async with reader(rabbitmq.amqp_url, "late") as seen:
+        wrong = re.sub(r":[^:@]+@", ":not-the-password@", rabbitmq.amqp_url)
+        with player(wrong, "--site", "late") as running:
+            complaint = await running.wait_event("disconnected")
+            await asyncio.sleep(0.5)
+            assert running.end(signal.SIGINT) == 130
+            stopped = running.events("stopped")[0]
+        assert complaint["cause"] == "the broker refuses the user or the password"
+        assert "not-the-password" not in running.log.read_text()
+        assert stopped["waiting"] == stopped["played"] > 0  # 50 channels are one group
+        with player(rabbitmq.amqp_url, "--site", "late") as running:
+            assert (await running.wait_event("start"))["waiting"] == stopped["waiting"]
+            await seen.wait_blocks(stopped["waiting"] + 3)
+            assert running.end() == 0
+            assert running.events("stopped")[0]["waiting"] == 0
+    blocks = [arrival.block for arrival in seen.first_arrivals()]
+    check_contiguous(blocks[: stopped["waiting"]])
+    check_contiguous(blocks[stopped["waiting"] :])

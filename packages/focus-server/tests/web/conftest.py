@@ -1,0 +1,297 @@
+"""LiveView in a real browser, served with its real headers; the test plays the jobs and writes their streams itself."""
+
+import asyncio
+import io
+import shutil
+import socket
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from PIL import Image
+from playwright.sync_api import sync_playwright
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from focus_server.api.liveview import install_liveview
+from focus_server.contract import Channels, ConfigureRequest, Refusal, check_request, frequencies, request_bins
+from focus_server.contract.derive import request_hop
+from focus_server.proto import DataStream
+
+WAIT_S = 10
+FS = Fraction(1000)
+FIBRE = Channels(min=1, max=500)
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-default-apps",
+    "--disable-dev-shm-usage",
+]
+
+
+class Job:
+    """A job whose rows the test writes; row 0 is due when the job is made."""
+
+    def __init__(self, serial, request):
+        self.id = f"0-{serial}"
+        self.request = request
+        self.nfft = request.effective_nfft
+        self.hop = request_hop(request, FS)
+        self.first_bin, self.last_bin = request_bins(request, FS)
+        self.bins = self.last_bin - self.first_bin + 1
+        self.t0_ns = time.time_ns() - round(self.nfft * 10**9 / FS)
+        self.sockets = set()
+
+    @property
+    def answer(self):
+        grid = {"t0_ns": self.t0_ns, "fs_num": 1000, "fs_den": 1, "first_line": 0, "hop": self.hop, "nfft": self.nfft}
+        return {
+            "status": "success", "job_id": self.id, "stream_url": "http://127.0.0.1", "stream_port": 1,
+            "stream_amount": 1, "channel_to_stream_index": {str(self.request.channels.min): 0}, "channel_amount": 1,
+            "frequencies_list": frequencies(FS, self.nfft, self.first_bin, self.last_bin),
+            "frequencies_amount": self.bins, "lines_dt": float(self.hop / FS), "view_type": 1,
+            "metadata": {
+                "units": "counts", "fs": 1000.0, "dx": 4.0, "recording_ids": [], "ready_in_s": 0.0, "lowered": None,
+                "grid": grid, "displayInfo": {"height": self.request.display_info.height},
+                "displayTimeAxisDuration": 10.0,
+            },
+        }  # fmt: skip
+
+    def due_s(self, row):
+        """Wall time at which the last sample of a row is due."""
+        return self.t0_ns / 1e9 + float((row * self.hop + self.nfft) / FS)
+
+    def row_due(self, age_s=0.0):
+        """The newest row that was due so long ago."""
+        return int((time.time() - age_s - self.due_s(0)) * float(FS / self.hop))
+
+    def message(self, rows, amplitudes):
+        """Serialise rows (their numbers) with their amplitudes [row, bin]."""
+        finite = amplitudes[np.isfinite(amplitudes)]
+        centres = [self.due_s(row) - self.nfft / 2000 for row in rows]
+        return DataStream(
+            start_channel=self.request.channels.min, end_channel=self.request.channels.max,
+            timestamp_in_milis=[round(1000 * centre) for centre in centres], row_index=rows,
+            data_shape_x=self.bins, data_shape_y=len(rows), data_shape_z=1, job_id=1,
+            global_maximum=finite.max(initial=0), global_minimum=finite.min(initial=np.inf) if finite.size else 0,
+            main_data=[np.asarray(row, "<f4").tobytes() for row in amplitudes],
+        ).SerializeToString()  # fmt: skip
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config, ready):
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        self._ready.set_result(None)
+
+
+class ScriptedServer:
+    """The page's server in a thread; requests are checked by the real contract, everything else is the test's word."""
+
+    def __init__(self):
+        self.jobs = {}
+        self.requests = []
+        self.keys = []
+        self.refusals = deque()
+        self.deleted = []
+        self.connections = 0
+        self.socket_code = None  # close code given to every new viewer, instead of a stream
+        self.live_metadata = {
+            "prr": 1000.0, "num_samples_per_trace": 100, "dtype": "int16", "dx": 4.0, "fiber_start_meters": 100.0,
+            "fiber_length_meters": 2100.0, "sw_version": "0.1.0", "number_of_channels": 500,
+            "fiber_description": "earthquake replay", "fiber_source": {},
+        }  # fmt: skip
+        self._port = 0
+        self._changed = threading.Condition()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def job(self):
+        """The newest job, as soon as a viewer watches it."""
+        self.until(lambda: self.jobs and list(self.jobs.values())[-1].sockets, "a viewer of the newest job")
+        return list(self.jobs.values())[-1]
+
+    def until(self, condition, what):
+        with self._changed:
+            assert self._changed.wait_for(condition, WAIT_S), f"waited {WAIT_S} s for {what}"
+
+    def start(self):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self._port))
+        self._port = listener.getsockname()[1]
+        ready = Future()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(listener, ready),))
+        self._thread.start()
+        ready.result(WAIT_S)
+
+    def stop(self):
+        """End as a server that dies would; `start` brings it back on the same port, with its jobs."""
+        self._loop.call_soon_threadsafe(setattr, self._server, "should_exit", True)
+        self._loop.call_soon_threadsafe(setattr, self._server, "force_exit", True)
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive()
+
+    def send(self, job, rows, amplitudes):
+        self._to_all(job, "send_bytes", job.message(rows, np.asarray(amplitudes)))
+
+    def send_bytes(self, job, data):
+        self._to_all(job, "send_bytes", data)
+
+    def tell(self, job, **frame):
+        self._to_all(job, "send_json", frame)
+
+    def close(self, job, code, reason=""):
+        self._to_all(job, "close", code, reason)
+
+    def _to_all(self, job, method, *arguments):
+        async def act():
+            for viewer in list(job.sockets):
+                await getattr(viewer, method)(*arguments)
+
+        asyncio.run_coroutine_threadsafe(act(), self._loop).result(WAIT_S)
+
+    async def _serve(self, listener, ready):
+        self._loop = asyncio.get_running_loop()
+        config = uvicorn.Config(
+            self._app(), lifespan="off", http="h11", ws="websockets-sansio", ws_per_message_deflate=False,
+            log_config=None, access_log=False,
+        )  # fmt: skip
+        self._server = _Server(config, ready)
+        await self._server.serve([listener])
+
+    def _app(self):
+        app = FastAPI()
+        app.get("/ack")(lambda: {})
+        app.get("/live_metadata")(lambda: self.live_metadata)
+        app.get("/channels")(lambda: {"lowest_channel": FIBRE.min, "highest_channel": FIBRE.max})
+        app.add_api_route("/configure", self._configure, methods=["POST"])
+        app.add_api_route("/metadata/{job_id}", self._metadata)
+        app.add_api_route("/job/{job_id}", self._delete, methods=["DELETE"])
+        app.add_api_websocket_route("/ws/jobs/{job_id}/streams/{stream}", self._watch)
+        install_liveview(app)
+        return app
+
+    async def _configure(self, request: Request):
+        body = await request.json()
+        self.requests.append(body)
+        self.keys.append(request.headers["Idempotency-Key"])
+        try:
+            if self.refusals:
+                raise self.refusals.popleft()
+            wanted = ConfigureRequest.read(body)
+            check_request(wanted, FIBRE)
+            job = Job(len(self.jobs) + 1, wanted)
+        except Refusal as refusal:
+            return JSONResponse(refusal.body.model_dump(mode="json"), refusal.status, refusal.headers)
+        self.jobs[job.id] = job
+        return JSONResponse(job.answer)
+
+    async def _metadata(self, job_id: str):
+        if job_id in self.jobs:
+            return JSONResponse(self.jobs[job_id].answer)
+        return JSONResponse({"error": "Invalid job_id", "detail": ""}, 404)
+
+    async def _delete(self, job_id: str):
+        with self._changed:
+            self.deleted.append(job_id)
+            self._changed.notify_all()
+        return JSONResponse({"job_id": job_id})
+
+    async def _watch(self, websocket: WebSocket, job_id: str, stream: int):
+        await websocket.accept()
+        job = self.jobs.get(job_id)
+        with self._changed:
+            self.connections += 1
+            if job and self.socket_code is None:
+                job.sockets.add(websocket)
+            self._changed.notify_all()
+        if job is None or self.socket_code is not None:
+            await websocket.close(self.socket_code or 4404)
+            return
+        try:
+            while True:
+                await websocket.receive_text()
+        except (WebSocketDisconnect, RuntimeError):
+            job.sockets.discard(websocket)
+
+
+@pytest.fixture
+def server():
+    server = ScriptedServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    executable = shutil.which("chromium")
+    assert executable, "install the Debian package chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, server):
+    """Open LiveView with a query; a script error anywhere on a page fails the test."""
+    errors = []
+    contexts = []
+
+    def open_(query="", **options):
+        context = browser.new_context(viewport={"width": 1366, "height": 768}, timezone_id="Asia/Tokyo", **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.set_default_timeout(1000 * WAIT_S)
+        page.goto(f"{server.url}/liveView{query}")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+@pytest.fixture
+def proof(open_page, server):
+    """Open a proof picture; gives the page and its job."""
+
+    def open_(**choices):
+        query = {"proof": 1, "channel": 7, "nfft": 256, "lps": 20, "height": 64, "lo": -80, "hi": 20} | choices
+        page = open_page("?" + "&".join(f"{name}={value}" for name, value in query.items()))
+        return page, server.job
+
+    return open_
+
+
+@pytest.fixture
+def read_canvas():
+    """Read the canvas as it is on the screen, [y, x, rgb]."""
+
+    def read(page):
+        image = Image.open(io.BytesIO(page.get_by_test_id("canvas").screenshot()))
+        return np.asarray(image.convert("RGB"))
+
+    return read

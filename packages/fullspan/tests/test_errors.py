@@ -1,0 +1,36 @@
+"""Errors say what happened and what to do, and know the exit code that they stand for."""
+
+import pytest
+
+from fullspan.errors import ComponentDied, FullspanError, Inconclusive, StackError, UsageError
+
+
+def test_message_and_remedy_make_one_text():
+    error = UsageError("The port is taken.", "Take another one.")
+    assert str(error) == "The port is taken. Take another one."
+    assert (error.message, error.remedy) == ("The port is taken.", "Take another one.")
+
+
+def test_without_a_remedy_the_message_stands_alone():
+    assert str(StackError("It broke.")) == "It broke."
+
+
+def test_component_died_quotes_the_last_lines():
+    error = ComponentDied("web", "exit code 7", ["first", "last"], "Look at web.log.")
+    assert str(error) == (
+        "Component 'web' died: exit code 7. Its last log lines:\n    first\n    last \nLook at web.log."
+    )
+    assert (error.component, error.ending, error.last_lines) == ("web", "exit code 7", ("first", "last"))
+
+
+def test_component_died_in_silence():
+    assert str(ComponentDied("web", "ended by SIGKILL")) == "Component 'web' died: ended by SIGKILL. It logged nothing."
+
+
+@pytest.mark.parametrize(("kind", "code"), [(UsageError, 3), (StackError, 3), (Inconclusive, 2), (FullspanError, 3)])
+def test_exit_codes(kind: type[FullspanError], code: int):
+    assert kind("why").exit_code == code
+
+
+def test_inconclusive_has_a_reason():
+    assert Inconclusive("no record was in flight").reason == "no record was in flight"
