@@ -15,7 +15,7 @@ from focus_server.analyzer.jobs import Jobs
 from focus_server.analyzer.lock import only_one
 from focus_server.analyzer.making import JobMaker
 from focus_server.analyzer.store import JobStore
-from focus_server.fiber.publisher import BrokerAddress
+from focus_server.fiber.broker import BrokerAddress
 from focus_server.settings import AnalyzerSettings
 
 _log = structlog.get_logger()

@@ -17,7 +17,7 @@ from focus_server.analyzer.feed import Feed
 from focus_server.contract import MAX_CHANNELS, Dependency
 from focus_server.errors import BlockError
 from focus_server.fiber import FiberAnnouncement, announcement_key, decode
-from focus_server.fiber.publisher import CONNECT_S, EXCHANGE, LOST, BrokerAddress
+from focus_server.fiber.broker import CONNECT_S, EXCHANGE, LOST, BrokerAddress
 
 _log = structlog.get_logger()
 
