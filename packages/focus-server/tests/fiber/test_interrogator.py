@@ -180,3 +180,19 @@ async def test_it_starts_without_a_broker_and_a_stop_keeps_what_waits(player, re
     blocks = [arrival.block for arrival in seen.first_arrivals()]
     check_contiguous(blocks[: stopped["waiting"]])
     check_contiguous(blocks[stopped["waiting"] :])
+
+
+async def test_a_stop_while_the_broker_hangs_is_quick(player, reader, rabbitmq):
+    async with reader(rabbitmq.amqp_url, "stop") as seen:
+        with player(rabbitmq.amqp_url, "--site", "stop") as running:
+            await seen.wait_blocks(3)
+            rabbitmq.hang()
+            try:
+                await asyncio.sleep(0.5)
+                asked = time.monotonic()
+                assert running.end() == 0
+                assert time.monotonic() - asked < 4
+            finally:
+                rabbitmq.resume()
+            stopped = running.events("stopped")[0]
+            assert 0 < stopped["waiting"] < stopped["played"]
