@@ -119,6 +119,7 @@ def test_line_spacing_and_frequencies_are_exact():
     assert lines_dt(ODD_FS, 50) == Fraction(6250, 249_997)
     assert frequencies(Fraction(1000), 256, 3, 5) == [11.71875, 15.625, 19.53125]
     assert frequencies(ODD_FS, 1024, 512, 512) == [999.988]
+    assert frequencies(ODD_FS, 65536, 0, 999) == [float(k * ODD_FS / 65536) for k in range(1000)]
 
 
 def test_a_request_gives_bins_and_hop():

@@ -57,7 +57,8 @@ def lines_dt(fs: Fraction, hop: int) -> Fraction:
 
 def frequencies(fs: Fraction, nfft: int, first: int, last: int) -> list[float]:
     """Give the frequencies in Hz of the bins first..last, each rounded once from its exact value."""
-    return [float(k * fs / nfft) for k in range(first, last + 1)]
+    numerator, denominator = fs.numerator, fs.denominator * nfft
+    return [k * numerator / denominator for k in range(first, last + 1)]  # integers are divided with one rounding
 
 
 def request_bins(request: ConfigureRequest, fs: Fraction) -> tuple[int, int] | None:
