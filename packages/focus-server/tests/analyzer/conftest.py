@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -187,13 +188,13 @@ class AnalyzerProcess:
         self.process = None
 
     def start(self):
-        """Start it and wait until it says that it is ready."""
+        """Start it and wait until it says that it is ready and reads the broker."""
         with self.log.open("ab") as log:
             begin = log.tell()
             command = [sys.executable, "-m", "focus_server", "analyze"]
             self.process = subprocess.Popen(command, env=self.environment, stderr=log, cwd=self.folder)
         deadline = time.monotonic() + WAIT_S
-        while not any(event["event"] == "analyzer.ready" for event in self.events(begin)):
+        while not {"analyzer.ready", "rabbitmq.up"} <= {event["event"] for event in self.events(begin)}:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, f"not ready: {self.log.read_text()}"
             time.sleep(0.02)
@@ -387,3 +388,9 @@ async def _cancelled(task):
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+@pytest.fixture
+def unused_site():
+    """A site that no other test has, so that queues of the shared broker never mix."""
+    return f"site-{secrets.token_hex(4)}"
