@@ -32,14 +32,13 @@ def test_broker_hang_loses_no_line(
     assert picture.watch(lambda: picture.newest_age_s() < FRESH_AGE_S, 10), "the picture never became live"
     watch_for(picture, BEFORE_S)
     with faults.active(Hang("rabbitmq")):
-        hung = time.monotonic_ns()
         evidence.say(f"RabbitMQ is stopped for {HANG_S:g} s")
         watch_for(picture, HANG_S)
         evidence.attach("while-rabbitmq-hangs.png", picture.page.screenshot())
-    healed = time.monotonic_ns()
+    hang = faults.evidence[-1]
     evidence.say("RabbitMQ goes on; waiting for the picture to catch up")
     picture.watch(lambda: picture.newest_age_s() < FRESH_AGE_S, FRESH_WITHIN_S + 5)
-    fresh_after_s = (time.monotonic_ns() - healed) / 1e9
+    fresh_after_s = (time.monotonic_ns() - hang.healed_mono_ns) / 1e9
     until = time.time_ns()
     picture.watch(lambda: time.time_ns() > until + ON_SCREEN_WITHIN_NS, 10)
 
@@ -49,7 +48,7 @@ def test_broker_hang_loses_no_line(
     evidence.reconciliation(examined)
     if picture.screen.shot is not None:
         evidence.attach("after-catching-up.png", picture.screen.shot.png)
-    evidence.finding(says_behind(picture, hung))
+    evidence.finding(says_behind(picture, hang.injected_mono_ns))
     evidence.finding(fresh_again(fresh_after_s))
     enough = {"row": 100, "frame": 100, "pixel": 100}
     for check in (no_loss.check, no_duplicate.check, order.check, integrity.check):
