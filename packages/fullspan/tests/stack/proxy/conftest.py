@@ -6,6 +6,7 @@ import struct
 from contextlib import asynccontextmanager
 
 import pytest
+
 from fullspan.stack.proxy import LinkProxy
 
 DEADLINE_S = 10

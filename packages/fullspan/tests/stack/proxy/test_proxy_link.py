@@ -8,6 +8,7 @@ import select
 import socket
 
 import pytest
+
 from fullspan.errors import StackError
 from fullspan.stack.proxy import LinkProxy
 

@@ -7,6 +7,7 @@ import statistics
 import time
 
 import pytest
+
 from fullspan.stack.proxy import CLEAR, Toxics
 
 pytestmark = pytest.mark.anyio
