@@ -7,8 +7,6 @@ server are three processes, as in a stack; direct and proxied samples alternate,
 import argparse
 import asyncio
 import multiprocessing
-import os
-import platform
 import socket
 import statistics
 import struct
@@ -18,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+
+from _figures import print_machine, show
 
 from fullspan.stack.proxy import LinkProxy, Toxics
 
@@ -157,20 +157,6 @@ def delays_ms(port: int) -> list[float]:
     return samples[1:]
 
 
-def percentile(samples: list[float], percent: float) -> float:
-    """Return the nearest-rank percentile."""
-    ordered = sorted(samples)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
-
-
-def show(name: str, samples: list[float], unit: str) -> float:
-    """Print one set of samples and return its median."""
-    median = statistics.median(samples)
-    print(f"{name}: median {median:.3f} {unit}, p95 {percentile(samples, 95):.3f}, p99 {percentile(samples, 99):.3f}")
-    print(f"  raw ({len(samples)}): {' '.join(f'{sample:.3f}' for sample in samples)}")
-    return median
-
-
 @dataclass
 class Samples:
     """What was measured, raw."""
@@ -204,8 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("-n", type=int, default=30, help="samples of each kind (default 30)")
     n = parser.parse_args().n
-    print(f"machine: {platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}")
-    print(f"python: {platform.python_version()}")
+    print_machine()
     print(f"n: {n} of each kind, alternating; one is the median of {ROUND_TRIPS} round trips of {len(MESSAGE)} B,")
     print(f"   {BULK_CHUNKS} MiB one way, or {DELAYED_MESSAGES} messages delayed by {DELAY_MS:g} ms")
     samples = measure(n)
