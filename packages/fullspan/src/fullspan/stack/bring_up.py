@@ -55,21 +55,27 @@ def open_stack(
         owner.until_ready()
         with Stack(folder) as stack:
             yield stack
-    finally:
+    except StackError as error:
         owner.close()
         if owner.killed:
-            _wait_for_janitor(folder)
+            raise _killed(folder) from error
+        raise
+    finally:
+        owner.close()
     if owner.killed:
-        raise StackError(
-            f"The supervisor of stack {folder.name!r} was killed; its janitor has taken the stack down.",
-            f"What happened until then: {folder.events}.",
-        )
+        raise _killed(folder)
 
 
-def _wait_for_janitor(folder: RunFolder) -> None:
+def _killed(folder: RunFolder) -> StackError:
+    """Wait until the janitor has done its work; return what to say about it."""
     lock = StackLock(folder.lock)
-    lock.take(_KILLED_S)
+    done = lock.take(_KILLED_S)
     lock.close()
+    return StackError(
+        f"The supervisor of stack {folder.name!r} was killed; its janitor "
+        f"{'has taken the stack down' if done else 'is still taking the stack down'}.",
+        f"What happened until then: {folder.events}.",
+    )
 
 
 def take_down(folder: RunFolder, on_event: OnEvent = _silent) -> None:

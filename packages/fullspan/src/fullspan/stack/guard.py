@@ -54,7 +54,8 @@ class Guard:
     async def _on_watch(self) -> None:
         assert self._janitor.stdout is not None  # noqa: S101 - it is a pipe
         try:
-            said = await asyncio.wait_for(asyncio.to_thread(self._janitor.stdout.read, 1), _START_S)
+            async with asyncio.timeout(_START_S):
+                said = await asyncio.to_thread(self._janitor.stdout.read, 1)
         except TimeoutError:
             said = b""
         if said != READY:
@@ -93,7 +94,11 @@ class Guard:
             self._janitor.stdin.write(ALL_DONE)
             self._janitor.stdin.flush()
             self._janitor.stdin.close()
-        await asyncio.to_thread(self._janitor.wait, _END_S)
+        try:
+            await asyncio.to_thread(self._janitor.wait, _END_S)
+        except subprocess.TimeoutExpired:
+            self._janitor.kill()
+            self._janitor.wait()
         self._close_pipes()
 
     def _close_pipes(self) -> None:

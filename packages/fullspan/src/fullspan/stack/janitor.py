@@ -4,6 +4,7 @@ It lives in a session of its own and waits for the end of a pipe that only the s
 pipe however the supervisor ends; a supervisor that has cleaned up itself says so first.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -37,7 +38,8 @@ def main(path: Path) -> None:
     """Wait for the end of the supervisor, then clean up unless it has done so."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    os.write(1, READY)
+    with contextlib.suppress(BrokenPipeError):  # the supervisor may be dead already; then all the more
+        os.write(1, READY)
     said = b""
     while received := os.read(0, 64):
         said = received

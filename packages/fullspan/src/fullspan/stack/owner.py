@@ -98,13 +98,6 @@ class Owner:
             self.close()
             raise self._failure or self._unexplained()
 
-    def _give_up(self) -> None:
-        """Leave the supervisor to itself."""
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
-        self._process.returncode = 0  # nobody waits for it any more
-
     def close(self) -> None:
         """Take the stack down, and return when nothing of it is left; a detached one is left to itself."""
         if self._process.stdin is not None:
@@ -118,12 +111,20 @@ class Owner:
             self._process.send_signal(signal.SIGKILL)
             raise
         finally:
-            if self._detached:
-                self._give_up()
-            elif self._over.is_set():
-                self._process.wait(_LAST_WORDS_S)
-                for thread in self._threads:
-                    thread.join(_LAST_WORDS_S)
+            if self._over.is_set():
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Give back what the supervisor's end, or its going on alone, has left us with."""
+        if self._detached:
+            self._process.returncode = 0  # nobody waits for it any more
+        else:
+            self._process.wait(_LAST_WORDS_S)
+        for thread in self._threads:
+            thread.join(_LAST_WORDS_S)
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def _wait(self, event: threading.Event) -> None:
         while not event.wait(_POLL_S):

@@ -19,11 +19,13 @@ async def check_probe(probe: Probe, make_ready: Callable[[], Awaitable[object]])
     assert probe.waits_for, "a probe says what it waits for"
     causes = []
     try:
-        await asyncio.wait_for(probe.check(), _READY_S)
+        async with asyncio.timeout(_READY_S):
+            await probe.check()
     except NotReady as not_ready:
         causes.append(str(not_ready))
     assert causes, "a probe of something that is not ready raises NotReady"
     assert causes[0], "and says why"
     await make_ready()
     await wait_ready(probe, _READY_S, lambda what: None)
-    await asyncio.wait_for(probe.check(), _READY_S)
+    async with asyncio.timeout(_READY_S):
+        await probe.check()

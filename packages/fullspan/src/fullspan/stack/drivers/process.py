@@ -156,14 +156,16 @@ class RunningProcess(Instance):
             for process in self.processes():
                 send(process, signal.SIGCONT)  # what stands still cannot end
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.ended(), self._launch.stop_timeout_s)
+                async with asyncio.timeout(self._launch.stop_timeout_s):
+                    await self.ended()
         return await self.kill()
 
     async def kill(self) -> Ending:
         """Kill all processes."""
         await asyncio.to_thread(kill_until_gone, self.processes, _ACT_S)
         try:
-            return await asyncio.wait_for(self.ended(), _ACT_S)
+            async with asyncio.timeout(_ACT_S):
+                return await self.ended()
         except TimeoutError:
             raise StackError(
                 f"Component {self._launch.component!r} (pid {self.pid}) did not end within {_ACT_S:g} s of SIGKILL.",

@@ -25,7 +25,8 @@ async def wait_ready(probe: Probe, timeout_s: float, say: Callable[[str], object
     cause = "not asked yet"
     while (left := began + timeout_s - time.monotonic()) > 0:
         try:
-            return await asyncio.wait_for(probe.check(), min(left, _ONE_CHECK_S))
+            async with asyncio.timeout(min(left, _ONE_CHECK_S)):
+                return await probe.check()
         except NotReady as not_ready:
             cause = str(not_ready)
         except TimeoutError:
