@@ -183,7 +183,7 @@ def the_only_stack() -> str:
     if len(names) == 1:
         return names[0]
     raise UsageError(
-        "Which stack?", f"Name one of: {', '.join(names)}." if names else "There is no stacks/*.yaml here."
+        "Which stack is meant?", f"Name one of: {', '.join(names)}." if names else "There is no stacks/*.yaml here."
     )
 
 
