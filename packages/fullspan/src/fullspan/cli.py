@@ -188,10 +188,12 @@ def the_only_stack() -> str:
 
 
 def print_addresses(endpoints: dict[str, str]) -> None:
-    """Print the addresses of a stack, with their passwords: who brings it up may use it."""
+    """Print the addresses of a stack, without passwords: what is printed is kept in many places."""
+    from fullspan.stack.status import masked
+
     width = max(map(len, endpoints), default=0)
     for name, address in endpoints.items():
-        click.echo(f"{name:{width}}  {address}")
+        click.echo(f"{name:{width}}  {masked(address)}")
 
 
 @contextmanager

@@ -164,6 +164,8 @@ def kill_at(project: Path, victim: Victim, phase: Phase, delay_s: float) -> tupl
     with up(project) as trial:
         if phase != "bring-up":
             trial.wait_until_ready()
+        elif victim == "supervisor":
+            assert wait_until(lambda: bool(trial.pids("fullspan.stack.supervisor")), READY_WITHIN_S)
         if phase == "tear-down":
             trial.process.send_signal(signal.SIGINT)
         end = time.monotonic() + delay_s

@@ -18,6 +18,9 @@ def test_the_latest_first_and_not_what_is_whole_again():
     leases.broke(lease, "job", heal)
     leases.broke(None, "other", heal)
     leases.healed("link page")
+    leases.broke(lease, "spared", heal)
+    leases.spared(lease, "spared")
+    leases.spared(None, "job")
     assert list(leases.end(lease)) == ["job", "web"]
     assert leases.end(lease) == {}
 

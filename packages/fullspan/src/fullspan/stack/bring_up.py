@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fullspan.errors import StackError
 from fullspan.settings import Settings
-from fullspan.stack.handle import Stack
 from fullspan.stack.janitor import clean_up
 from fullspan.stack.load import find_stack_file, name_in, project_of
 from fullspan.stack.lock import StackLock
@@ -18,6 +17,9 @@ from fullspan.stack.processes import look_up, send
 from fullspan.stack.run_folder import RunFolder
 from fullspan.stack.state import read_state
 from fullspan.timeline import Event, read_timeline
+
+if TYPE_CHECKING:
+    from fullspan.stack.handle import Stack
 
 __all__ = ["open_stack", "take_down"]
 
@@ -40,7 +42,7 @@ def open_stack(
     fixed_ports: bool = False,
     detach: bool = False,
     on_event: OnEvent = _silent,
-) -> Iterator[Stack]:
+) -> Iterator["Stack"]:
     """Bring a stack up and take it down when the block ends, or when this process does, by whatever cause.
 
     `named` is the name or the file of a stack; `on_event` is told what happens, from another thread. With `detach`, or
@@ -52,6 +54,9 @@ def open_stack(
     folder = RunFolder(var, name_in(file))
     owner = Owner(file, var, profile=profile, fixed_ports=fixed_ports, detach=detach, on_event=on_event)
     try:
+        # Imported while the stack comes up: the HTTP library would only make it come up later.
+        from fullspan.stack.handle import Stack
+
         owner.until_ready()
         with Stack(folder) as stack:
             yield stack

@@ -32,6 +32,11 @@ class Leases:
         if lease is not None and lease in self._held:
             self._held[lease][thing] = heal
 
+    def spared(self, lease: str | None, thing: str) -> None:
+        """Take note that what was about to be broken under a lease was not."""
+        if lease is not None and lease in self._held:
+            self._held[lease].pop(thing, None)
+
     def healed(self, thing: str) -> None:
         """Take note that something is whole again."""
         for things in self._held.values():

@@ -21,6 +21,7 @@ from fullspan.stack.voice import Voice
 __all__ = ["RunningStack"]
 
 _LAST_LINES: Final = 3
+_HEALED_BY: Final = {"hang": "resume", "kill": "start", "stop": "start"}
 
 
 class RunningStack:
@@ -116,18 +117,27 @@ class RunningStack:
         component = self.component(name)
         self.leases.check(lease)
         async with component.acting:
-            if what == "hang":
-                self._note_hang(component)
-                self.leases.broke(lease, name, lambda: self.act(name, "resume"))
-                await component.hang()
-            elif what in ("kill", "stop"):
-                self.leases.broke(lease, name, lambda: self.act(name, "start"))
-                await (component.kill() if what == "kill" else component.stop())
+            if what in _HEALED_BY:
+                await self._break(component, what, lease)
             else:
                 await (component.resume() if what == "resume" else component.start_again())
                 self.leases.healed(name)
             if what != "hang":
                 self._forget_hang(component)
+
+    async def _break(self, component: Component, what: str, lease: str | None) -> None:
+        """Hang, kill or stop a component; how to heal it is on record before."""
+        name = component.id
+        self.leases.broke(lease, name, lambda: self.act(name, _HEALED_BY[what]))
+        try:
+            if what == "hang":
+                self._note_hang(component)
+                await component.hang()
+            else:
+                await (component.kill() if what == "kill" else component.stop())
+        except FullspanError:
+            self.leases.spared(lease, name)
+            raise
 
     async def end_lease(self, lease: str) -> None:
         """Heal what was broken under a lease and is not whole yet."""

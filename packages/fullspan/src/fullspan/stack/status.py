@@ -7,7 +7,7 @@ from typing import Any, Final
 from fullspan.stack.run_folder import RunFolder
 from fullspan.stack.state import ComponentState, StackState, read_state
 
-__all__ = ["describe", "masked_state"]
+__all__ = ["describe", "masked", "masked_state"]
 
 _PASSWORD: Final = re.compile(r"(://[^:/@\s]*:)[^@/\s]+@")
 

@@ -29,6 +29,9 @@ class LogProbe(Probe):
         """Look at what has been logged so far."""
         with self.log.open("rb") as log:
             log.seek(self.log_start)
-            text = log.read().decode("utf-8", errors="replace")
-        if not any(self._pattern.search(line) for line in text.splitlines()):
-            raise NotReady("not logged yet")
+            text = log.read()
+        if any(self._pattern.search(line) for line in text.decode("utf-8", errors="replace").splitlines()):
+            return
+        # Whole lines need not be looked at again; the last one may go on.
+        self.log_start += text.rfind(b"\n") + 1
+        raise NotReady("not logged yet")
