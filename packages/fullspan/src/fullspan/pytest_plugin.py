@@ -1,1 +1,206 @@
-"""The pytest plugin of fullspan."""
+"""The pytest plugin: a running stack, a ledger, faults and evidence for tests, and results of three values.
+
+A test that raises `Inconclusive` could not tell: it is shown as such, and never counts as passed. Everything that the
+tests show goes into the bundle as it happens.
+"""
+
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from fullspan.bundle import Bundle, ResultsRecord, TestRecord
+from fullspan.errors import Inconclusive, UsageError
+from fullspan.evidence import Evidence
+from fullspan.faults import Faults
+from fullspan.ledger import Ledger
+from fullspan.stack import Stack
+from fullspan.timeline import Timeline
+from fullspan.verdict import EXIT_CODE, Verdict
+
+__all__ = ["Evidence"]
+
+INCONCLUSIVE: Final = "inconclusive"
+DEFAULT_SEED: Final = 1
+
+_run_key = pytest.StashKey["Run"]()
+_evidence_key = pytest.StashKey[Evidence]()
+_reports_key = pytest.StashKey[list[pytest.TestReport]]()
+
+
+class Run:
+    """One pytest session that uses fullspan: its bundle and the tests so far."""
+
+    def __init__(self, config: pytest.Config, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.tests: list[TestRecord] = []
+        self._config = config
+        self._began = time.monotonic()
+
+    def tell(self, what: str) -> None:
+        """Print a line of progress on the real terminal, around pytest's capture."""
+        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        if not isinstance(reporter, TerminalReporter) or capture is None:
+            return
+        with capture.global_and_fixture_disabled():
+            reporter.ensure_newline()
+            reporter.write_line(f"{time.monotonic() - self._began:6.1f} s  {what}")
+
+    def add(self, test: TestRecord) -> None:
+        """Take in a test that has ended, and write the results at once: the next one may end the run."""
+        self.tests.append(test)
+        self.bundle.write_results(ResultsRecord(tests=self.tests))
+        what = f"{test.nodeid.rpartition('::')[2]}: {test.verdict.value}"
+        self.bundle.timeline.add("test", what, test=test.nodeid, verdict=test.verdict.value)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("fullspan", "proof of a streaming system")
+    group.addoption("--stack", metavar="NAME", help="the running stack to test: its name, or its state file")
+    group.addoption(
+        "--endpoint", metavar="NAME=URL", action="append", default=[], help="use this address instead of the stack's"
+    )
+    group.addoption("--bundle", metavar="DIR", help="the bundle to write into; `fullspan run` makes one")
+    group.addoption("--seed", type=int, default=DEFAULT_SEED, help=f"seed of whatever is random ({DEFAULT_SEED})")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Open the bundle that a run has made, so that every test of the session is recorded in it."""
+    given = config.getoption("--bundle")
+    if given:
+        config.stash[_run_key] = Run(config, Bundle(Path(given)))
+
+
+@pytest.fixture(scope="session")
+def fullspan_run(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Give the bundle of this session; a temporary one when none is named."""
+    run = pytestconfig.stash.get(_run_key, None)
+    if run is None:
+        run = pytestconfig.stash[_run_key] = Run(pytestconfig, Bundle(tmp_path_factory.mktemp("bundle")))
+    return run
+
+
+@pytest.fixture(scope="session")
+def stack(pytestconfig: pytest.Config, fullspan_run: Run) -> Iterator[Stack]:
+    """Attach to the running stack that --stack names."""
+    named = pytestconfig.getoption("--stack")
+    if not named:
+        raise Inconclusive("No stack was named.", "Give --stack NAME, or use `fullspan run`.")
+    with Stack.attach(named, _endpoints(pytestconfig.getoption("--endpoint"))) as attached:
+        fullspan_run.bundle.redact.add(attached.secret_values())
+        yield attached
+
+
+@pytest.fixture(scope="session")
+def timeline(fullspan_run: Run) -> Timeline:
+    """Give the run's timeline."""
+    return fullspan_run.bundle.timeline
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest, fullspan_run: Run) -> Evidence:
+    """Collect what this test shows."""
+    node = request.node
+    found = node.stash[_evidence_key] = Evidence(node.nodeid, fullspan_run.bundle, fullspan_run.tell)
+    return found
+
+
+@pytest.fixture
+def ledger(evidence: Evidence) -> Ledger:
+    """Give this test a ledger of its own, kept in the bundle."""
+    fresh = Ledger()
+    evidence.watch(ledger=fresh)
+    return fresh
+
+
+@pytest.fixture
+def faults(stack: Stack, timeline: Timeline, evidence: Evidence) -> Iterator[Faults]:
+    """Inject the faults of this test; what is still broken at its end is healed."""
+    with Faults(stack, timeline) as injected:
+        evidence.watch(faults=injected)
+        yield injected
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, object, None]:
+    """Mark a result that could not tell, and record the test once its last phase is over."""
+    outcome = yield
+    report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
+    if call.excinfo is not None and call.excinfo.errisinstance(Inconclusive):
+        report.user_properties.append((INCONCLUSIVE, str(call.excinfo.value)))
+        report.longrepr = f"inconclusive: {call.excinfo.value}"
+    reports = item.stash.setdefault(_reports_key, [])
+    reports.append(report)
+    run = item.config.stash.get(_run_key, None)
+    if report.when == "teardown" and run is not None:
+        run.add(_record(item, run, reports))
+
+
+def _record(item: pytest.Item, run: Run, reports: list[pytest.TestReport]) -> TestRecord:
+    evidence = item.stash.get(_evidence_key, None) or Evidence(item.nodeid, run.bundle, run.tell)
+    verdict, reason, details = _result(reports)
+    return evidence.record(verdict, reason, details)
+
+
+def _result(reports: list[pytest.TestReport]) -> tuple[Verdict, str, str]:
+    """Return what the phases of a test come to. A skipped test was not seen to pass, so it is inconclusive."""
+    failed = [report for report in reports if report.failed and not _is_inconclusive(report)]
+    if failed:
+        crash = getattr(failed[0].longrepr, "reprcrash", None)
+        message = str(crash.message) if crash is not None else failed[0].longreprtext
+        return Verdict.FAIL, message.partition("\n")[0], failed[0].longreprtext
+    unsure = [report for report in reports if _is_inconclusive(report)]
+    if unsure:
+        return Verdict.INCONCLUSIVE, unsure[0].longreprtext.removeprefix("inconclusive: "), ""
+    skipped = [report for report in reports if report.skipped]
+    if skipped:
+        return Verdict.INCONCLUSIVE, f"skipped: {skipped[0].longreprtext}", ""
+    return Verdict.PASS, "", ""
+
+
+def _is_inconclusive(report: pytest.TestReport) -> bool:
+    return any(name == INCONCLUSIVE for name, _ in report.user_properties)
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Show what could not tell as what it is."""
+    if isinstance(report, pytest.TestReport) and report.failed and _is_inconclusive(report):
+        return INCONCLUSIVE, "I", ("INCONCLUSIVE", {"yellow": True})
+    return None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """List what could not tell, with the reasons."""
+    unsure = terminalreporter.getreports(INCONCLUSIVE)
+    if unsure:
+        terminalreporter.section("inconclusive", yellow=True)
+        for report in unsure:
+            terminalreporter.write_line(f"{report.nodeid}: {report.longreprtext.removeprefix('inconclusive: ')}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """End with 2 when nothing failed but something could not tell."""
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    if exitstatus != pytest.ExitCode.TESTS_FAILED or not isinstance(reporter, TerminalReporter):
+        return
+    if reporter.stats.get(INCONCLUSIVE) and not reporter.stats.get("failed") and not reporter.stats.get("error"):
+        session.exitstatus = EXIT_CODE[Verdict.INCONCLUSIVE]
+
+
+def _endpoints(given: list[str]) -> dict[str, str]:
+    endpoints = {}
+    for text in given:
+        name, equals, url = text.partition("=")
+        if not (name and equals and url):
+            raise UsageError(
+                f"--endpoint {text} is not NAME=URL.", "Write for example focus.http=http://127.0.0.1:5000."
+            )
+        endpoints[name] = url
+    return endpoints

@@ -49,7 +49,10 @@ class Figure(Record):
 
 
 class FaultRecord(Record):
-    """One fault and the evidence, from outside the component, that it bit and that it healed."""
+    """One fault and the evidence, from outside the component, that it bit and that it healed.
+
+    `recovery_s` is how long after its lifting was begun the first sign of life was seen, s.
+    """
 
     kind: str
     target: str
@@ -60,6 +63,7 @@ class FaultRecord(Record):
     heal_detail: str
     injected_mono_ns: int | None = None
     healed_mono_ns: int | None = None
+    recovery_s: float | None = None
 
 
 class TotalsRecord(Record):

@@ -15,6 +15,11 @@ class Redaction:
     """Replaces every known secret, also as it stands in a URL or in JSON; a callable for text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._forms: list[str] = []
+        self.add(secrets)
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Learn more secrets; what was written before is not written again."""
         forms = {
             form
             for secret in secrets
@@ -27,7 +32,7 @@ class Redaction:
                 json.dumps(secret, ensure_ascii=False)[1:-1],
             )
         }
-        self._forms = sorted(forms, key=len, reverse=True)
+        self._forms = sorted(forms.union(self._forms), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         """Return text without the secrets."""

@@ -1,0 +1,114 @@
+"""What one test shows: findings, figures, faults, totals and files, on their way into the bundle."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Final
+
+from fullspan.bundle import Attachment, Bundle, FaultRecord, Figure, FindingRecord, TestRecord, TotalsRecord
+from fullspan.errors import Inconclusive
+from fullspan.faults import Faults
+from fullspan.invariants import Finding
+from fullspan.ledger import Ledger, Reconciliation
+from fullspan.verdict import Verdict, combine
+
+__all__ = ["Evidence"]
+
+PERCENTILES: Final = (("median", 0.5), ("p95", 0.95))
+
+
+class Evidence:
+    """Collects what a test shows; `require` turns the findings and the faults into the test's result.
+
+    `say` prints a line of progress on the real terminal and notes it in the timeline.
+    """
+
+    def __init__(self, nodeid: str, bundle: Bundle, tell: Callable[[str], object]) -> None:
+        self.nodeid = nodeid
+        self._bundle = bundle
+        self._tell = tell
+        self._began_mono_ns = time.monotonic_ns()
+        self._findings: list[Finding] = []
+        self._figures: list[Figure] = []
+        self._totals: list[TotalsRecord] = []
+        self._attachments: list[Attachment] = []
+        self._faults: Faults | None = None
+        self._ledger: Ledger | None = None
+
+    def say(self, what: str) -> None:
+        """Tell the person who waits what is going on."""
+        self._bundle.timeline.add("say", what, test=self.nodeid)
+        self._tell(what)
+
+    def attach(self, name: str, data: bytes | str) -> None:
+        """Keep a file in the bundle; a picture stands in the report."""
+        self._attachments.append(self._bundle.attach(name, data))
+
+    def finding(self, finding: Finding) -> None:
+        """Take in what an invariant says."""
+        self._findings.append(finding)
+        attributes = {"test": self.nodeid, "verdict": finding.verdict.value}
+        self._bundle.timeline.add("finding", f"{finding.name}: {finding.summary}", **attributes)
+
+    def figure(self, name: str, value: float | str, unit: str = "") -> None:
+        """Keep one measured value."""
+        self._figures.append(Figure(name=name, value=value, unit=unit))
+
+    def figures(self, name: str, samples: Sequence[float], unit: str) -> None:
+        """Keep median, p95 and largest of samples (nearest rank), and how many there were."""
+        ordered = sorted(samples)
+        if not ordered:
+            return
+        for label, share in PERCENTILES:
+            value = ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+            self.figure(f"{name}, {label} (n = {len(ordered):,})", round(value, 3), unit)
+        self.figure(f"{name}, largest", round(ordered[-1], 3), unit)
+
+    def reconciliation(self, examined: Reconciliation, title: str = "records") -> None:
+        """Keep the totals of a reconciliation."""
+        hops: list[dict[str, int | str]] = [dict(asdict(totals)) for totals in examined.totals.values()]
+        self._totals.append(
+            TotalsRecord(title=title, records=examined.records, first_bad_hop=examined.first_bad_hop, hops=hops)
+        )
+
+    def watch(self, *, faults: Faults | None = None, ledger: Ledger | None = None) -> None:
+        """Take in what these hold when the test ends; the fixtures of these names do it."""
+        self._faults = faults or self._faults
+        self._ledger = ledger or self._ledger
+
+    def require(self) -> None:
+        """Make the findings and the faults the result of the test.
+
+        Raises AssertionError when a finding fails, and Inconclusive when one cannot tell or a fault did nothing.
+        """
+        reasons = {verdict: [f.summary for f in self._findings if f.verdict is verdict] for verdict in Verdict}
+        named = [f"{f.name}: {f.summary}" for f in self._findings if f.verdict is Verdict.FAIL]
+        useless = [e.reason for e in self._faults.evidence if e.verdict is not Verdict.PASS] if self._faults else []
+        verdict = combine([f.verdict for f in self._findings] + [Verdict.INCONCLUSIVE] * len(useless))
+        if verdict is Verdict.FAIL:
+            raise AssertionError("; ".join(named))
+        if verdict is Verdict.INCONCLUSIVE:
+            raise Inconclusive("; ".join(useless + reasons[Verdict.INCONCLUSIVE]) or "The test found nothing out.")
+
+    def record(self, verdict: Verdict, reason: str, details: str) -> TestRecord:
+        """Write the ledger, and return the test as the bundle keeps it."""
+        if self._ledger is not None and len(self._ledger):
+            self._ledger.dump(self._bundle.observations_of(self.nodeid))
+        return TestRecord(
+            nodeid=self.nodeid,
+            verdict=verdict,
+            reason=reason,
+            details=details,
+            began_mono_ns=self._began_mono_ns,
+            ended_mono_ns=time.monotonic_ns(),
+            findings=[FindingRecord.model_validate(finding.to_json()) for finding in self._findings],
+            figures=self._figures,
+            faults=[] if self._faults is None else [_fault(fault) for fault in self._faults.evidence],
+            totals=self._totals,
+            attachments=self._attachments,
+        )
+
+
+def _fault(evidence: object) -> FaultRecord:
+    """Take the fields that a bundle keeps from a fault's evidence."""
+    return FaultRecord.model_validate({name: getattr(evidence, name) for name in FaultRecord.model_fields})
