@@ -1,0 +1,268 @@
+"""`fullspan run` as a person runs it: a small real stack, real tests on it, and every way in which it can end."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fullspan.bundle import Bundle
+from fullspan.errors import UsageError
+from fullspan.run import find_suite, read_expected, summarise
+from fullspan.verdict import Verdict
+
+STACK = """
+schema: fullspan/stack/1
+name: small
+secrets: {word: random}
+components:
+  web:
+    driver: process
+    run: ["${python}", -m, http.server, --bind, 127.0.0.1, "${self.http}"]
+    env: {WORD: "${secret.word}"}
+    ports: {http: }
+    ready: {http: "http://127.0.0.1:${self.http}/", timeout_s: 60}
+    stop: {timeout_s: 1}
+endpoints: {web.http: "http://127.0.0.1:${web.http}"}
+"""
+SUITE = """
+import os
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from fullspan.errors import Inconclusive
+from fullspan.invariants import Finding
+from fullspan.verdict import Verdict
+
+
+@pytest.mark.good
+def test_good(stack, evidence):
+    evidence.say("asking the web server")
+    with urllib.request.urlopen(stack.endpoint("web.http")) as answer:
+        evidence.figure("status", answer.status)
+    evidence.attach("page.txt", f"the word is {stack.secret_values()[0]}")
+    evidence.figures("latency", [1.0, 2.0, 9.0], "ms")
+    evidence.finding(Finding("answers", Verdict.PASS, "1 answer of 1", 1))
+    evidence.require()
+
+
+@pytest.mark.bad
+def test_bad(evidence):
+    evidence.finding(Finding("answers", Verdict.FAIL, "0 answers of 1", 1))
+    evidence.require()
+
+
+@pytest.mark.unsure
+def test_unsure(evidence):
+    raise Inconclusive("nothing was in flight")
+
+
+@pytest.mark.nothing
+def test_nothing_found_out(evidence):
+    evidence.require()
+
+
+@pytest.mark.skipped
+def test_skipped():
+    pytest.skip("no time")
+
+
+@pytest.mark.slow
+def test_slow(stack, evidence):
+    evidence.say("the slow test runs")
+    time.sleep(60)
+"""
+CONFIG = """
+[tool.pytest.ini_options]
+markers = ["good", "bad", "unsure", "nothing", "skipped", "slow"]
+"""
+GONE_WITHIN_S = 20.0
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for name, text in {
+        "stacks/small.yaml": STACK,
+        "suites/small/test_small.py": SUITE,
+        "pyproject.toml": CONFIG,
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def command(*options: str) -> list[str]:
+    return [sys.executable, "-m", "fullspan", "run", "small", *options]
+
+
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("FULLSPAN")}
+
+
+def run(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*options), cwd=project, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def bundle_of(project: Path) -> Bundle:
+    (path,) = (project / "var" / "bundles").iterdir()
+    return Bundle.open(path)
+
+
+def processes_of(project: Path) -> list[str]:
+    """Return the processes that name the project in their arguments or environment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+            continue
+        try:
+            arguments, variables = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(project) in arguments or os.fsencode(project) in variables:
+            found.append(arguments.replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+def wait_until_gone(project: Path) -> None:
+    deadline = time.monotonic() + GONE_WITHIN_S
+    while left := processes_of(project):
+        assert time.monotonic() < deadline, f"still running: {left}"
+        time.sleep(0.05)
+
+
+def test_pass_has_verdict_figures_report_and_no_secret(project):
+    done = run(project, "-m", "good", "--seed", "7")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("PASS - 1 passed")
+    assert "asking the web server" in done.stdout
+    assert re.search(r"latency, median \(n = 3\) +2\.0 ms", done.stdout)
+    bundle = bundle_of(project)
+    assert f"report: {bundle.report.relative_to(project)}" in done.stdout
+    assert "1 answer of 1" in bundle.report.read_text()
+    record, (test,) = bundle.run(), bundle.results().tests
+    assert (record.verdict, record.seed, record.mark) == (Verdict.PASS, 7, "good")
+    assert [figure.value for figure in test.figures] == [200, 2.0, 9.0, 9.0]
+    assert (bundle.path / test.attachments[0].path).read_text() == "the word is [redacted]"
+    assert "GET / HTTP" in (bundle.path / "logs" / "web.log").read_text()
+    said = [json.loads(line)["what"] for line in bundle.timeline.path.read_text().splitlines()]
+    assert said.index("web: started, pid " + next(w for w in said if "web: started" in w).split()[-1]) < said.index(
+        "asking the web server"
+    )
+    assert processes_of(project) == []
+
+
+@pytest.mark.parametrize(
+    ("mark", "code", "last"),
+    [
+        ("bad", 1, "FAIL - 1 failed; test_bad: AssertionError: answers: 0 answers of 1"),
+        ("good or bad or unsure", 1, "FAIL - 1 passed, 1 failed, 1 inconclusive; test_bad: Assert"),
+        ("good or unsure", 2, "INCONCLUSIVE - 1 passed, 1 inconclusive; test_unsure: nothing was in flight"),
+        ("nothing", 2, "INCONCLUSIVE - 1 inconclusive; test_nothing_found_out: The test found nothing out."),
+        ("skipped", 2, "INCONCLUSIVE - 1 inconclusive; test_skipped: skipped: "),
+    ],
+)
+def test_what_is_no_pass_is_not_called_one(project, mark, code, last):
+    done = run(project, "-m", mark)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert done.stdout.rstrip().splitlines()[-1].startswith(last)
+    assert bundle_of(project).run().verdict is {1: Verdict.FAIL, 2: Verdict.INCONCLUSIVE}[code]
+
+
+def test_expected_inconclusive_is_accepted_beside_a_pass_only(project):
+    (project / "expected.txt").write_text("# known\nsuites/small/test_small.py::test_unsure: no feed on this machine\n")
+    done = run(project, "-m", "good or unsure", "--expect-inconclusive", "expected.txt")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("PASS - 1 passed, 1 inconclusive as expected")
+    alone = run(project, "-m", "unsure", "--expect-inconclusive", "expected.txt")
+    assert alone.returncode == 2
+
+
+def test_no_test_chosen_is_a_mistake_not_a_pass(project):
+    done = run(project, "-m", "nothing and good")
+    assert done.returncode == 3
+    assert "No test of small-nothing and good was chosen" in done.stderr
+    assert processes_of(project) == []
+
+
+def test_component_that_cannot_start_is_a_sentence_and_no_residue(project):
+    path = project / "stacks" / "small.yaml"
+    path.write_text(path.read_text().replace("http.server", "no_such_module"))
+    done = run(project, "-m", "good")
+    assert done.returncode == 3
+    assert "No module named no_such_module" in done.stderr
+    assert bundle_of(project).run().problem is not None
+    assert processes_of(project) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_however_it_ends_nothing_is_left(project, number, code):
+    with subprocess.Popen(
+        command("-m", "slow"),
+        cwd=project,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "the slow test runs" in line:
+                break
+        assert "the slow test runs" in said
+        process.send_signal(number)
+        process.stdout.read()
+        assert process.wait(GONE_WITHIN_S) == code
+    wait_until_gone(project)
+    assert not (project / "var" / "run" / "small" / "state.json").exists()
+
+
+def test_keep_leaves_the_stack_up(project):
+    try:
+        done = run(project, "-m", "good", "--keep")
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"web.http: http://127\.0\.0\.1:\d+", done.stdout)
+        status = subprocess.run(
+            [sys.executable, "-m", "fullspan", "status", "small", "--json"],
+            cwd=project,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert json.loads(status.stdout)["phase"] == "ready"
+    finally:
+        subprocess.run(
+            [sys.executable, "-m", "fullspan", "down", "small"], cwd=project, env=environment(), check=True, timeout=60
+        )
+    wait_until_gone(project)
+
+
+def test_unknown_suite_names_the_nearest(project, monkeypatch):
+    monkeypatch.chdir(project)
+    assert find_suite("small") == project / "suites" / "small"
+    with pytest.raises(UsageError, match=r"no suite 'smal'.*small"):
+        find_suite("smal")
+
+
+def test_expected_list_needs_reasons(tmp_path):
+    path = tmp_path / "expected.txt"
+    path.write_text("\na::b: because\n")
+    assert read_expected(path) == {"a::b": "because"}
+    path.write_text("a::b\n")
+    with pytest.raises(UsageError, match="line 1: a reason is missing"):
+        read_expected(path)
+
+
+def test_summary_of_nothing_says_so():
+    assert summarise([], 2) == "no result, 2 inconclusive as expected"
