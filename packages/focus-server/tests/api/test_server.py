@@ -128,3 +128,10 @@ def test_answers_are_not_held_back_by_the_kernel(start):
             http.get("/ack")
             took_s.append(time.perf_counter() - begin)
     assert min(took_s) < 0.03  # Nagle's algorithm with delayed acknowledgements costs each of them 40 ms
+
+
+def test_messages_are_not_compressed_although_a_viewer_offers_it(start):
+    _, address = start()
+    with connect(f"ws://{address}/ws/jobs/0-1/streams/0", compression="deflate", proxy=None) as viewer:
+        assert "Sec-WebSocket-Extensions" in viewer.request.headers
+        assert "Sec-WebSocket-Extensions" not in viewer.response.headers

@@ -18,6 +18,7 @@ from focus_server.settings import ServeSettings
 _log = structlog.get_logger()
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
+_PATIENCE_S: Final = 0.5
 _LARGEST_FRAME_FROM_A_VIEWER: Final = 64 * 1024
 
 
@@ -36,6 +37,7 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            timeout_keep_alive=75,  # longer than clients keep idle connections, so that none is cut under a request
             timeout_graceful_shutdown=1,
         )
         super().__init__(config)
@@ -53,6 +55,15 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         host, port = self._listener.getsockname()[:2]
         _log.info("server.ready", host=host, port=port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close all connections, those that take nothing any more without waiting for them."""
+        asyncio.get_running_loop().call_later(_PATIENCE_S, self._abort_connections)
+        await super().shutdown(sockets)
+
+    def _abort_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

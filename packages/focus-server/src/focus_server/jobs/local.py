@@ -25,6 +25,8 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 _SAFE_TO_REPEAT: Final = frozenset({"GET", "DELETE"})
 _NONE: Final[Mapping[str, str]] = {}
+_KEPT_S: Final = 2.0
+"""Less than the 5 s after which the analyzer closes an idle connection, perhaps just as a request goes out on it."""
 _LONGEST_SOCKET_PATH: Final = 100
 """Bytes; the kernel takes 107, and a longer path is reached through a handle on its folder."""
 
@@ -131,7 +133,8 @@ class LocalAnalyzer:
 
     def _connection(self) -> httpx.AsyncClient:
         if self._client is None:
-            transport = httpx.AsyncHTTPTransport(uds=self._address(), limits=httpx.Limits(max_connections=100))
+            limits = httpx.Limits(max_connections=100, keepalive_expiry=_KEPT_S)
+            transport = httpx.AsyncHTTPTransport(uds=self._address(), limits=limits)
             self._client = httpx.AsyncClient(transport=transport, base_url="http://analyzer", trust_env=False)
         return self._client
 
