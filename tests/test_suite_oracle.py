@@ -39,6 +39,12 @@ def test_counts_are_the_formula_sample_by_sample():
     assert len({one.gain(channel, loop) for loop in range(50)}) == 50
 
 
+def test_block_is_the_channels_side_by_side():
+    one = fibre()
+    body = np.frombuffer(one.block(2, 7, 60, 90), "<i2").reshape(90, 6)
+    assert [body[:, i].tolist() for i in range(6)] == [one.counts(c, 60, 90).tolist() for c in range(2, 8)]
+
+
 def test_float_fibre_keeps_dc_and_nan():
     one = fibre(dtype="float32", scale=1.0, dc=2.5, nan_channels=frozenset({2}))
     assert np.isnan(one.counts(2, 0, 10)).all()

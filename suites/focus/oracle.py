@@ -70,18 +70,7 @@ class Fibre:
 
     def counts(self, channel: int, first: int, n: int) -> NDArray[Any]:
         """Return samples [first, first + n) of one channel as sent: int16 counts or float32."""
-        length = self.recording.shape[1]
-        index = np.arange(first, first + n)
-        loops = index // length
-        gains = np.empty(n)
-        for loop in range(int(loops[0]), int(loops[-1]) + 1):
-            gains[loops == loop] = self.gain(channel, loop)
-        source = self.recording[(channel - 1) % len(self.recording), index % length] + self.dc
-        if self.dtype == "int16":
-            return np.clip(np.rint(gains * source / self.scale), -32768, 32767).astype(np.int16)
-        if channel in self.nan_channels:
-            return np.full(n, np.nan, np.float32)
-        return (gains * source).astype(np.float32)
+        return self.window(first, n, channel, channel)[:, 0]
 
     def block(self, first_channel: int, last_channel: int, first: int, n: int) -> bytes:
         """Return a block's body: samples [time, channel] of an inclusive channel range, C order, little-endian."""
@@ -89,8 +78,23 @@ class Fibre:
 
     def window(self, first: int, n: int, first_channel: int, last_channel: int) -> NDArray[Any]:
         """Return samples [first, first + n) of an inclusive channel range as sent, [time, channel]."""
-        rows = [self.counts(channel, first, n) for channel in range(first_channel, last_channel + 1)]
-        return np.stack(rows, axis=1)
+        channels = range(first_channel, last_channel + 1)
+        rows = [(channel - 1) % len(self.recording) for channel in channels]
+        out = np.empty((n, len(rows)), np.int16 if self.dtype == "int16" else np.float32)
+        length, done = self.recording.shape[1], 0
+        while done < n:
+            loop, start = divmod(first + done, length)
+            count = min(n - done, length - start)
+            gains = np.array([self.gain(channel, loop) for channel in channels])
+            values = gains * (self.recording[rows, start : start + count].T + self.dc)
+            if self.dtype == "int16":
+                values = np.clip(np.rint(values / self.scale), -32768, 32767)
+            out[done : done + count] = values
+            done += count
+        dead = [channel - first_channel for channel in channels if channel in self.nan_channels]
+        if dead:
+            out[:, dead] = np.nan
+        return out
 
     def amplitude(self, channel: int, first: int, lines: int, nfft: int, hop: int) -> NDArray[np.float64]:
         """Return A of `lines` lines from sample `first` on, [line, bin], unit/√Hz: SciPy in float64."""

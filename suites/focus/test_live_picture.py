@@ -10,7 +10,7 @@ from fullspan.pytest_plugin import Evidence
 from suites.focus.picture import LivePicture
 from suites.focus.proof import ON_SCREEN_WITHIN_NS, Window, examine, findings, line_latencies_ms
 
-PROOF_S = 13.0
+PROOF_S = 11.5
 
 
 @pytest.mark.demo
