@@ -109,10 +109,18 @@ def test_a_channel_of_nan_is_nan_and_its_neighbours_are_right(oracle, source, fe
 
 
 def test_old_lines_are_forgotten(source, feed):
-    tiles = Tiles(feed(source(counts(np.int16))).samples, kept_bytes=130 * 129 * 4 * 3)
+    tiles = Tiles(feed(source(counts(np.int16))).samples, kept_bytes=130 * 129 * 4 * 8)
     grid = LineGrid(256, 50)
-    for line in range(10):
+    for line in range(20):
         rows(tiles, [Wanted(grid, line, 1, 130)])
-    tiles.plan([])
-    assert tiles.row(Wanted(grid, 6, 1, 130), 0, 128) is None
-    assert tiles.row(Wanted(grid, 9, 1, 130), 0, 128) is not None
+    there = [tiles.row(Wanted(grid, line, 1, 130), 0, 128) is not None for line in range(20)]
+    assert there == [False] * 12 + [True] * 8
+    again = tiles.plan([Wanted(grid, line, 1, 130) for line in (11, 12)])
+    assert [(piece.line, piece.count) for piece in again] == [(11, 1)]
+
+
+def test_a_line_larger_than_the_arena_is_computed_too(oracle, source, feed):
+    fibre = source(counts(np.int16))
+    grid = LineGrid(256, 128)
+    (row,) = rows(Tiles(feed(fibre).samples, kept_bytes=4096), [Wanted(grid, 3, 1, 130)])
+    assert oracle.deviation_db(row, oracle.amplitude(fibre.data[:, 384:640], 1000, 256, 128)[:, 0]) < 0.01

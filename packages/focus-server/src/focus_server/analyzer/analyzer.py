@@ -12,6 +12,7 @@ from focus_server.analyzer.feed import Feed
 from focus_server.analyzer.fibre import Fibre
 from focus_server.analyzer.intake import Intake
 from focus_server.analyzer.jobs import Jobs
+from focus_server.analyzer.kernel import kernel_name
 from focus_server.analyzer.lock import only_one
 from focus_server.analyzer.making import JobMaker
 from focus_server.analyzer.store import JobStore
@@ -48,7 +49,7 @@ class Analyzer:
                 async with asyncio.TaskGroup() as tasks:
                     work = (self._engine.run(), self._intake.run(), self._jobs.expire())
                     background = [tasks.create_task(task) for task in work]
-                    _log.info("analyzer.ready", broker=str(self._broker), site=settings.site, jobs=reopened)
+                    _log.info("analyzer.ready", site=settings.site, jobs=reopened, kernel=kernel_name())
                     await server.until_signal()
                     for task in background:
                         task.cancel()

@@ -7,9 +7,10 @@ from typing import Final
 
 from focus_server.analyzer.coverage import Coverage
 from focus_server.analyzer.grid import LineGrid
+from focus_server.analyzer.kernel import native_kernel
 
-_PER_SAMPLE_S: Final = 5e-9
-"""Seconds of one core for one sample of one window, all in; measured on one 2.5 GHz core, with a margin."""
+_PER_SAMPLE_S: Final = 4e-9 if native_kernel() else 10e-9
+"""Seconds of one core for one sample of one window, all in; measured on one busy 2.5 GHz core."""
 _PER_LINE_S: Final = 50e-6
 """Seconds of one core for one line, however few channels it has."""
 

@@ -15,9 +15,10 @@ from focus_server.analyzer.tiles import Piece, Tiles
 
 _TICK_S: Final = 0.1
 """How often holes are looked at when nothing arrives."""
-_ROUND_SAMPLES: Final = 4 * 2**20
-_ROUND_BYTES: Final = 2**20
-"""What one job may get in one round, so that a backlog leaves in order and soon; at least one line."""
+_ROUND_SAMPLES: Final = 8 * 2**20
+"""Samples whose lines are made in one round, at least one line; so that a backlog leaves in order and soon."""
+_BATCH_BYTES: Final = 2**20
+"""Rows of one stream that are made in one round, at least one."""
 _YIELD_S: Final = 0.002
 """How long handing out may hold the loop."""
 
@@ -73,7 +74,7 @@ class Engine:
             return False
         if self._tiles is None or samples is not self._tiles_of:
             self._tiles, self._tiles_of = Tiles(samples), samples
-        due = list(_all_due(self._jobs(), samples))
+        due = _first_due(list(_all_due(self._jobs(), samples)))
         if not due:
             return False
         pieces = self._tiles.plan(
@@ -110,11 +111,22 @@ def _due(job: Job, stream: Stream, samples: FibreSamples, now_s: float) -> _Due 
     return _Due(job, stream, stream.next_line, end) if end > stream.next_line else None
 
 
+def _first_due(due: list[_Due]) -> list[_Due]:
+    """Give those that have waited longest, as many as fit into one round."""
+    chosen: list[_Due] = []
+    samples = 0
+    for item in sorted(due, key=lambda item: item.job.grid.end_sample(item.first)):
+        samples += (item.end - item.first) * item.stream.channels * item.job.grid.span
+        if chosen and samples > _ROUND_SAMPLES:
+            break
+        chosen.append(item)
+    return chosen
+
+
 def _most_lines(job: Job, stream: Stream) -> int:
     """Give how many lines of a stream one round may make."""
-    channels = stream.shape.last_channel - stream.shape.first_channel + 1
     row_bytes = 4 * stream.shape.x * (stream.shape.z or 1)
-    return max(1, min(_ROUND_SAMPLES // (channels * job.grid.span), _ROUND_BYTES // row_bytes))
+    return max(1, min(_ROUND_SAMPLES // (stream.channels * job.grid.span), _BATCH_BYTES // row_bytes))
 
 
 def _make(tiles: Tiles, pieces: list[Piece], due: list[_Due]) -> list[_Made]:

@@ -61,6 +61,11 @@ class Stream:
     """The next line to be sent; None when somebody just began to watch, and the newest one comes first."""
     newest: Batch | None = None
 
+    @property
+    def channels(self) -> int:
+        """How many channels the stream carries."""
+        return self.shape.last_channel - self.shape.first_channel + 1
+
     def wanted(self, grid: LineGrid, line: int) -> Wanted:
         """Give the part of a line that the stream carries."""
         return Wanted(grid, line, self.shape.first_channel, self.shape.last_channel)

@@ -6,6 +6,7 @@ of whose bins is so small beside the others that float32 could be wrong by a hun
 float64; of noise that is one window in thousands.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
@@ -14,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from focus_server.analyzer.kernel import NativeTransform, native_kernel
+
 TILE_SAMPLES: Final = 65536
-"""Samples that are worked on at once, so that they stay in the processor's cache."""
+"""Samples that SciPy works on at once, so that they stay in the processor's cache."""
 
 _UNIT_ROUNDOFF: Final = 2.0**-24
 _ROUNDING: Final = 5.0
@@ -26,6 +29,10 @@ _TOLERANCE: Final = 10 ** (0.009 / 20) - 1
 Samples = NDArray[Any]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+
+Transform = Callable[[Samples, Float32], Float32]
+"""Computes windows [..., nfft] into amplitudes [..., bin], as if every bin had a mirror image; returns for each window
+its smallest amplitude but bin 0's over the root mean square of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,65 +46,27 @@ class Unit:
 class Spectrum:
     """Amplitude spectral density of windows of `nfft` samples, A_k = sqrt(P_k) in unit/√Hz.
 
-    It owns its buffers: one thread at a time may use it.
+    Computed by the compiled kernel when there is one, else by SciPy. It owns buffers: one thread at a time may use it.
     """
 
-    def __init__(self, nfft: int, unit: Unit) -> None:
+    def __init__(self, nfft: int, unit: Unit, transform: Transform | None = None) -> None:
         self.nfft = nfft
-        self.tile = max(1, TILE_SAMPLES // nfft)
-        # The periodic Hann window; sum of its squares is 3·nfft/8. The constant in front of the density is folded in.
-        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(nfft) / nfft)
-        self._window = hann * float(unit.scale * np.sqrt(2 / (float(unit.fs) * 3 * nfft / 8)))
-        self._window32 = self._window.astype(np.float32)
-        self._offset = float(self._window.sum())
-        self._mean = np.full(nfft, 1 / nfft, np.float32)
-        self._shifted = np.empty((self.tile, nfft), np.float32)
-        self._amplitude = np.empty((self.tile, nfft // 2 + 1), np.float32)
-        self._smallest = _ROUNDING * _UNIT_ROUNDOFF * np.sqrt(np.log2(nfft)) / _TOLERANCE
+        self._hann = hann_window(nfft)
+        self._factor = amplitude_factor(nfft, unit)
+        self._transform = transform or fastest_transform(nfft, unit)
+        self._weak = _ROUNDING * _UNIT_ROUNDOFF * float(np.sqrt(np.log2(nfft))) / _TOLERANCE
 
     def amplitude(self, windows: Samples, out: Float32) -> None:
         """Compute `windows` [..., nfft] of int16 or float32 into `out` [..., bin]; a window that holds NaN gives NaN.
 
         Strides are free, so overlapping views and columns of a ring need no copy.
         """
-        if windows.ndim > 2:
-            for part, target in zip(windows, out, strict=True):
-                self.amplitude(part, target)
-            return
-        for first in range(0, len(windows), self.tile):
-            part = windows[first : first + self.tile]
-            out[first : first + self.tile] = self._compute_tile(part)
-
-    def _compute_tile(self, windows: Samples) -> Float32:
-        count = len(windows)
-        shifted, amplitude = self._shifted[:count], self._amplitude[:count]
-        np.copyto(shifted, windows)
-        with np.errstate(invalid="ignore", over="ignore"):
-            shifted -= (shifted @ self._mean)[:, None]
-            mean = shifted.mean(axis=1)
-            shifted *= self._window32
-            spectrum = fft.rfft(shifted, axis=1, overwrite_x=True)
-            spectrum[:, 0] -= mean * np.float32(self._offset)
-            spectrum[:, 1] += mean * np.float32(self._offset / 2)
-            np.abs(spectrum, out=amplitude)
-        self._recompute_weak(windows, amplitude)
-        _halve_ends(amplitude)
-        amplitude[~np.isfinite(mean)] = np.nan
-        return amplitude
-
-    def _recompute_weak(self, windows: Samples, amplitude: Float32) -> None:
-        """Do again in float64 what float32 may have got wrong: windows with a bin far below the others."""
-        largest, smallest = amplitude.max(), amplitude[:, 1:].min()
-        if smallest >= self._smallest * largest:
-            return
-        with np.errstate(over="ignore", invalid="ignore"):
-            power = np.einsum("ij,ij->i", amplitude, amplitude) / amplitude.shape[1]
-            weak = amplitude[:, 1:].min(axis=1) < self._smallest * np.sqrt(power)
-        for row in np.flatnonzero(weak):
-            window = windows[row].astype(np.float64)
-            window -= window.mean()
-            window *= self._window
-            amplitude[row] = np.abs(fft.rfft(window, overwrite_x=True))
+        weakness = self._transform(windows, out)
+        for index in zip(*np.nonzero(weakness < self._weak), strict=True):
+            out[index] = self._exact(windows[index])
+        # Bins without a mirror image do not count twice: 0 and fs/2.
+        out[..., 0] *= np.float32(np.sqrt(0.5))
+        out[..., -1] *= np.float32(np.sqrt(0.5))
 
     def mean_power_amplitude(self, windows: Samples, out: Float32) -> None:
         """Compute `windows` [sub-window, channel, nfft] into `out` [channel, bin]: the root of the mean power."""
@@ -108,11 +77,70 @@ class Spectrum:
             power += np.square(one, dtype=np.float64)
         out[:] = np.sqrt(power / len(windows))
 
+    def _exact(self, window: Samples) -> Float64:
+        values = window.astype(np.float64)
+        values -= values.mean()
+        values *= self._hann
+        magnitude: Float64 = np.abs(fft.rfft(values, overwrite_x=True))
+        return magnitude * self._factor
 
-def _halve_ends(amplitude: Float32) -> None:
-    """Take back the doubling of the power where a bin has no mirror image: at 0 and at fs/2."""
-    amplitude[:, 0] *= np.float32(np.sqrt(0.5))
-    amplitude[:, -1] *= np.float32(np.sqrt(0.5))
+
+class SciPyTransform:
+    """The transform without the compiled kernel, in tiles that stay in the cache."""
+
+    def __init__(self, nfft: int, unit: Unit) -> None:
+        self._rows = max(1, TILE_SAMPLES // nfft)
+        self._hann = hann_window(nfft).astype(np.float32)
+        self._factor = np.float32(amplitude_factor(nfft, unit))
+        self._mean = np.full(nfft, 1 / nfft, np.float32)
+        self._shifted = np.empty((self._rows, nfft), np.float32)
+
+    def __call__(self, windows: Samples, out: Float32) -> Float32:
+        """Be a `Transform`."""
+        if windows.ndim > 2:
+            return np.stack([self(part, target) for part, target in zip(windows, out, strict=True)])
+        weakness = np.empty(len(windows), np.float32)
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            for first in range(0, len(windows), self._rows):
+                tile = slice(first, first + self._rows)
+                weakness[tile] = self._compute(windows[tile], out[tile])
+        return weakness
+
+    def _compute(self, windows: Samples, out: Float32) -> Float32:
+        nfft = windows.shape[-1]
+        shifted = self._shifted[: len(windows)]
+        np.copyto(shifted, windows)
+        shifted -= (shifted @ self._mean)[:, None]
+        rest = shifted.mean(axis=1)
+        shifted *= self._hann
+        spectrum = fft.rfft(shifted, axis=1, overwrite_x=True)
+        spectrum[:, 0] -= rest * np.float32(nfft / 2)
+        spectrum[:, 1] += rest * np.float32(nfft / 4)
+        np.abs(spectrum, out=out)
+        power = np.einsum("ij,ij->i", out, out) / out.shape[1]
+        weakness: Float32 = out[:, 1:].min(axis=1) / np.sqrt(power)
+        out *= self._factor
+        out[~np.isfinite(rest)] = np.nan
+        return weakness
+
+
+def fastest_transform(nfft: int, unit: Unit) -> Transform:
+    """Give the compiled kernel for windows of one length, or SciPy where there is none."""
+    kernel = native_kernel()
+    if kernel is None:
+        return SciPyTransform(nfft, unit)
+    return NativeTransform(kernel, hann_window(nfft), amplitude_factor(nfft, unit))
+
+
+def hann_window(nfft: int) -> Float64:
+    """Give the periodic Hann window; its sum is nfft/2, that of its squares 3·nfft/8."""
+    window: Float64 = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(nfft) / nfft)
+    return window
+
+
+def amplitude_factor(nfft: int, unit: Unit) -> float:
+    """Give what turns |X_k| of windowed samples into A_k of a bin that has a mirror image."""
+    return unit.scale * float(np.sqrt(2 / (float(unit.fs) * 3 * nfft / 8)))
 
 
 def root_mean_square(samples: Samples, unit: Unit) -> Float32:

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from focus_server.analyzer.arena import Arena, Loan
 from focus_server.analyzer.coverage import Coverage
 from focus_server.analyzer.feed import FibreSamples
 from focus_server.analyzer.grid import LineGrid
@@ -15,9 +16,9 @@ from focus_server.analyzer.ring import Rows
 from focus_server.analyzer.spectrum import Float32, Samples, Spectrum, Unit, root_mean_square
 from focus_server.fiber.blocks import GROUP_CHANNELS
 
-_KEPT_BYTES: Final = 128 * 2**20
+_KEPT_BYTES: Final = 64 * 2**20
+"""So much of the newest lines is kept, for jobs that want them a moment later than others."""
 _KEPT_LINES: Final = 4096
-"""The newest lines are kept so far, for jobs that want them a moment later than others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +41,48 @@ class Piece:
     channels: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Values of the channels from `first` up to `end` of one line; they lie in a loan [line, channel, value]."""
+
+    first: int
+    end: int
+    loan: Loan
+    line: int
+    row: int
+
+    def values(self, first: int, end: int, columns: slice) -> Float32:
+        """Give the values of some of the channels."""
+        begin = self.row + first - self.first
+        return self.loan.values[self.line, begin : begin + end - first, columns]
+
+
 class _Line:
-    """What is done of one line: values [channel, value] of ranges of channels that do not overlap."""
+    """What is done of one line, in parts that do not overlap."""
 
     def __init__(self) -> None:
-        self.done = Coverage()
-        self.size = 0
-        self._parts: list[tuple[int, int, Float32]] = []
+        self.parts: list[_Part] = []
 
-    def add(self, first: int, end: int, values: Float32) -> None:
-        """Keep the values of the channels from `first` up to `end`."""
-        self._parts.append((first, end, values))
-        self.done.add(first, end)
-        self.size += values.nbytes
+    def done(self) -> Coverage:
+        """Tell which channels are done and still there."""
+        self.parts = [part for part in self.parts if part.loan.valid]
+        done = Coverage()
+        for part in self.parts:
+            done.add(part.first, part.end)
+        return done
 
     def take(self, first: int, end: int, columns: slice) -> Float32 | None:
         """Give the values of the channels from `first` up to `end`, those that are not done as NaN; None if none is."""
-        for low, high, values in self._parts:
-            if low <= first and end <= high:
-                return values[first - low : end - low, columns]
-        parts = [part for part in self._parts if part[0] < end and first < part[1]]
+        parts = [part for part in self.parts if part.loan.valid and part.first < end and first < part.end]
         if not parts:
             return None
-        row = np.full((end - first, columns.stop - columns.start), np.nan, np.float32)
-        for low, high, values in parts:
-            begin, stop = max(low, first), min(high, end)
-            row[begin - first : stop - first] = values[begin - low : stop - low, columns]
-        return row
+        if parts[0].first <= first and end <= parts[0].end:
+            return parts[0].values(first, end, columns)
+        joined = np.full((end - first, columns.stop - columns.start), np.nan, np.float32)
+        for part in parts:
+            low, high = max(part.first, first), min(part.end, end)
+            joined[low - first : high - first] = part.values(low, high, columns)
+        return joined
 
 
 class Tiles:
@@ -74,8 +90,7 @@ class Tiles:
 
     def __init__(self, samples: FibreSamples, kept_bytes: int = _KEPT_BYTES) -> None:
         self._samples = samples
-        self._kept_bytes = kept_bytes
-        self._used_bytes = 0
+        self._arena = Arena(kept_bytes)
         self._unit = Unit(samples.fibre.fs, float(samples.fibre.scale))
         self._spectra: dict[int, Spectrum] = {}
         self._lines: OrderedDict[tuple[LineGrid, int], _Line] = OrderedDict()
@@ -113,7 +128,7 @@ class Tiles:
     def _computable(self, grid: LineGrid, line: int, wanted: Coverage) -> Iterator[tuple[int, int]]:
         ring = self._samples.ring
         begin, end = grid.first_sample(line), grid.end_sample(line)
-        done = self._lines[grid, line].done if (grid, line) in self._lines else Coverage()
+        done = self._lines[grid, line].done() if (grid, line) in self._lines else Coverage()
         found = Coverage()
         for low, high in wanted.parts(1, ring.channels + 1):
             for first, last in _by_group(low, high):
@@ -126,15 +141,15 @@ class Tiles:
         grid = piece.grid
         end = grid.end_sample(piece.line + piece.count - 1)
         segment = self._samples.ring.read(_rows(piece.channels), grid.first_sample(piece.line), end)
-        values = np.empty((piece.count, len(segment), grid.values), np.float32)
+        loan = self._arena.lend((piece.count, len(segment), grid.values))
         if grid.nfft is None:
-            for index, target in enumerate(values):
+            for index, target in enumerate(loan.values):
                 part = segment[:, index * grid.hop : index * grid.hop + grid.span]
                 target[:, 0] = root_mean_square(part, self._unit)
         else:
-            self._transform(segment, grid, self._spectrum(grid.nfft), values)
-        for index, computed in enumerate(values):
-            self._store(piece, piece.line + index, computed)
+            self._transform(segment, grid, self._spectrum(grid.nfft), loan.values)
+        for index in range(piece.count):
+            self._store(piece, index, loan)
 
     def _transform(self, segment: Samples, grid: LineGrid, spectrum: Spectrum, values: Float32) -> None:
         """Compute the spectra of a segment [channel, time] into `values` [line, channel, bin]."""
@@ -146,7 +161,7 @@ class Tiles:
                 spectrum.mean_power_amplitude(subwindows.swapaxes(0, 1), target)
             return
         windows = windows[:, :: grid.hop]
-        if len(segment) < len(values):  # the longer axis goes into the tiles
+        if len(segment) < len(values):  # the longer axis is the one that is worked on at once
             spectrum.amplitude(windows, values.swapaxes(0, 1))
         else:
             spectrum.amplitude(windows.swapaxes(0, 1), values)
@@ -156,22 +171,18 @@ class Tiles:
             self._spectra[nfft] = Spectrum(nfft, self._unit)
         return self._spectra[nfft]
 
-    def _store(self, piece: Piece, number: int, computed: Float32) -> None:
-        line = self._lines.setdefault((piece.grid, number), _Line())
-        begin = piece.grid.first_sample(number)
+    def _store(self, piece: Piece, index: int, loan: Loan) -> None:
+        line = self._lines.setdefault((piece.grid, piece.line + index), _Line())
+        begin = piece.grid.first_sample(piece.line + index)
         row = 0
         for first, end in piece.channels:
-            values = computed[row : row + end - first]
+            if not any(self._samples.ring.overwritten(_group(low), begin) for low, _ in _by_group(first, end)):
+                line.parts.append(_Part(first, end, loan, index, row))
             row += end - first
-            if any(self._samples.ring.overwritten(_group(low), begin) for low, _ in _by_group(first, end)):
-                continue
-            line.add(first, end, values)
-            self._used_bytes += values.nbytes
 
     def _forget_old(self) -> None:
-        while self._used_bytes > self._kept_bytes or len(self._lines) > _KEPT_LINES:
-            _, line = self._lines.popitem(last=False)
-            self._used_bytes -= line.size
+        while self._lines and (len(self._lines) > _KEPT_LINES or not next(iter(self._lines.values())).done()):
+            self._lines.popitem(last=False)
 
 
 def _group(channel: int) -> int:

@@ -1,0 +1,217 @@
+/* Amplitude spectra of many windows at once: mean, window, real transform and magnitude, LANES windows side by side.
+ *
+ * Each lane of a vector holds one window, so all of them go through the same plain code. The transform of nfft real
+ * samples is a complex one of half that length: in place, radix 4, decimation in frequency, in parts that fit into a
+ * cache. Nothing here allocates, fails or keeps anything; native.py is the caller and prepares the tables. build.py
+ * compiles this file once for each kind of processor, with its own NAME and LANES.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "spectra.h"
+
+#define CHUNK 64  /* samples that are summed up before they join the total, which keeps the rounding of sums small */
+#define PART 2048 /* complex values that are transformed to the end before the next ones are begun */
+#define INLINE static inline __attribute__((always_inline))
+
+typedef float lanes __attribute__((vector_size(LANES * 4)));
+typedef int32_t bits __attribute__((vector_size(LANES * 4)));
+typedef int16_t counts __attribute__((vector_size(LANES * 2)));
+typedef struct {
+    lanes re, im;
+} pair; /* two consecutive samples of each window, later one complex value */
+
+INLINE lanes choose(bits which, lanes yes, lanes no) { return (lanes)(((bits)yes & which) | ((bits)no & ~which)); }
+INLINE lanes larger(lanes a, lanes b) { return choose(a > b, a, b); }
+INLINE lanes smaller(lanes a, lanes b) { return choose(a < b, a, b); }
+INLINE lanes magnitude(lanes a) { return (lanes)((bits)a & 0x7fffffff); }
+INLINE lanes whole(lanes a) { return (a + 0x1.8p23f) - 0x1.8p23f; } /* of magnitudes below 2^22 */
+
+INLINE lanes root(lanes a) {
+    for (int l = 0; l < LANES; l++) a[l] = sqrtf(a[l]);
+    return a;
+}
+
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (bits){__VA_ARGS__})
+#endif
+/* Exchange the blocks of a square beside its diagonal: the upper right ones of `side` values with the lower left. */
+#define EXCHANGE(side, upper, lower)                                                     \
+    for (int i = 0; i < LANES; i++)                                                      \
+        if (!(i & side)) {                                                               \
+            const lanes above = rows[i], below = rows[i + side];                         \
+            rows[i] = SHUFFLE(above, below, upper), rows[i + side] = SHUFFLE(above, below, lower); \
+        }
+#define LIST(...) __VA_ARGS__
+
+/* Transpose a square of values. */
+INLINE void transpose(lanes *rows) {
+#if LANES == 16
+    EXCHANGE(8, LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+             LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+    EXCHANGE(4, LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+             LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+    EXCHANGE(2, LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+             LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+    EXCHANGE(1, LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+             LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+#elif LANES == 8
+    EXCHANGE(4, LIST(0, 1, 2, 3, 8, 9, 10, 11), LIST(4, 5, 6, 7, 12, 13, 14, 15))
+    EXCHANGE(2, LIST(0, 1, 8, 9, 4, 5, 12, 13), LIST(2, 3, 10, 11, 6, 7, 14, 15))
+    EXCHANGE(1, LIST(0, 8, 2, 10, 4, 12, 6, 14), LIST(1, 9, 3, 11, 5, 13, 7, 15))
+#elif LANES == 4
+    EXCHANGE(2, LIST(0, 1, 4, 5), LIST(2, 3, 6, 7))
+    EXCHANGE(1, LIST(0, 4, 2, 6), LIST(1, 5, 3, 7))
+#endif
+}
+
+INLINE lanes read_row(const void *samples, int32_t is_float, int64_t offset) {
+    if (is_float) {
+        lanes row;
+        memcpy(&row, (const float *)samples + offset, sizeof row);
+        return row;
+    }
+    counts row;
+    memcpy(&row, (const int16_t *)samples + offset, sizeof row);
+    return __builtin_convertvector(__builtin_convertvector(row, bits), lanes);
+}
+
+/* Read the windows side by side; give the sum of each and the largest magnitude in it. */
+INLINE void load(const void *samples, int32_t is_float, const int64_t *offsets, int32_t nfft, lanes *work, lanes *sum,
+                 lanes *most) {
+    *sum = *most = (lanes){0};
+    for (int32_t begin = 0; begin < nfft; begin += CHUNK) {
+        lanes part = {0};
+        for (int32_t t = begin; t < begin + CHUNK; t += LANES) {
+            lanes rows[LANES];
+            for (int l = 0; l < LANES; l++) rows[l] = read_row(samples, is_float, offsets[l] + t);
+            transpose(rows);
+            for (int i = 0; i < LANES; i++) {
+                part += rows[i];
+                *most = larger(magnitude(rows[i]), *most);
+                work[t + i] = rows[i];
+            }
+        }
+        *sum += part;
+    }
+}
+
+/* Subtract a rounded mean, scale, and apply the window; give what rounding has left of the mean. */
+INLINE lanes taper(lanes *work, int32_t nfft, const float *window, lanes mean, lanes scale) {
+    lanes sum = {0};
+    for (int32_t begin = 0; begin < nfft; begin += CHUNK) {
+        lanes part = {0};
+        for (int32_t t = begin; t < begin + CHUNK; t++) {
+            const lanes value = (work[t] - mean) * scale;
+            part += value;
+            work[t] = value * window[t];
+        }
+        sum += part;
+    }
+    return sum / (float)nfft;
+}
+
+/* One pass of radix 4 over a block of n values. */
+INLINE void pass4(pair *block, int32_t n, const float *w) {
+    const int32_t quarter = n / 4;
+    for (int32_t j = 0; j < quarter; j++, w += 6) {
+        pair *a = block + j, *b = a + quarter, *c = b + quarter, *d = c + quarter;
+        const lanes sr = a->re + c->re, si = a->im + c->im, dr = a->re - c->re, di = a->im - c->im;
+        const lanes tr = b->re + d->re, ti = b->im + d->im, ur = b->im - d->im, ui = d->re - b->re;
+        const lanes xr = dr + ur, xi = di + ui, yr = sr - tr, yi = si - ti, zr = dr - ur, zi = di - ui;
+        a->re = sr + tr, a->im = si + ti;
+        b->re = xr * w[0] - xi * w[1], b->im = xr * w[1] + xi * w[0];
+        c->re = yr * w[2] - yi * w[3], c->im = yr * w[3] + yi * w[2];
+        d->re = zr * w[4] - zi * w[5], d->im = zr * w[5] + zi * w[4];
+    }
+}
+
+INLINE void pass2(pair *block) {
+    const pair a = block[0], b = block[1];
+    block[0] = (pair){a.re + b.re, a.im + b.im};
+    block[1] = (pair){a.re - b.re, a.im - b.im};
+}
+
+/* Transform `half` values in place; value k ends at order[k]. */
+INLINE void transform(pair *values, int32_t half, const float *twiddle) {
+    int32_t n = half;
+    for (; n > PART; twiddle += 6 * (n / 4), n /= 4)
+        for (int32_t begin = 0; begin < half; begin += n) pass4(values + begin, n, twiddle);
+    for (int32_t part = 0; part < half; part += n) {
+        const float *w = twiddle;
+        int32_t m = n;
+        for (; m >= 4; w += 6 * (m / 4), m /= 4)
+            for (int32_t begin = part; begin < part + n; begin += m) pass4(values + begin, m, w);
+        if (m == 2)
+            for (int32_t begin = part; begin < part + n; begin += 2) pass2(values + begin);
+    }
+}
+
+/* Give the power of two below a magnitude, so that squares neither overflow nor vanish; one where that needs no care. */
+INLINE lanes power_of_two(lanes a) {
+    const bits exponent = (bits)a & 0x7f800000;
+    return choose((exponent > (20 << 23)) & (exponent < (235 << 23)), (lanes)exponent, (lanes){0} + 1.0f);
+}
+
+/* Turn the half transform into powers of the bins 0..nfft/2; give the smallest but bin 0's over the mean of all. */
+INLINE lanes powers(const focus_plan *plan, const pair *values, lanes rest, lanes *out) {
+    const int32_t half = plan->nfft / 2;
+    lanes least = (lanes){0} + INFINITY, power = {0};
+    for (int32_t k = 0; k <= half / 2; k++) {
+        const pair a = values[plan->order[k]], b = values[plan->order[(half - k) % half]];
+        const float wr = plan->rotation[2 * k] * 0.5f, wi = plan->rotation[2 * k + 1] * 0.5f;
+        const lanes er = (a.re + b.re) * 0.5f, ei = (a.im - b.im) * 0.5f, or = a.im + b.im, oi = b.re - a.re;
+        const lanes tr = or * wr - oi * wi, ti = or * wi + oi * wr;
+        lanes lr = er + tr;
+        const lanes li = ei + ti, hr = er - tr, hi = ei - ti;
+        /* The periodic Hann window leaks a mean into its bins 0 and 1 only. */
+        if (k == 0) lr -= rest * (0.5f * (float)plan->nfft);
+        if (k == 1) lr += rest * (0.25f * (float)plan->nfft);
+        const lanes low = lr * lr + li * li, high = hr * hr + hi * hi;
+        power += low + high;
+        if (k > 0) least = smaller(low, least);
+        least = smaller(high, least);
+        out[k] = low;
+        out[half - k] = high;
+    }
+    return least * (float)half / power;
+}
+
+/* Write magnitudes times a factor, each window in its own row. */
+INLINE void store(const lanes *power, int32_t bins, lanes factor, int used, float *const *places) {
+    for (int32_t k = 0; k < bins; k += LANES) {
+        lanes rows[LANES];
+        for (int i = 0; i < LANES; i++) rows[i] = root(power[k + i]) * factor;
+        transpose(rows);
+        if (bins - k >= LANES)
+            for (int l = 0; l < used; l++) memcpy(places[l] + k, &rows[l], sizeof *rows);
+        else
+            for (int l = 0; l < used; l++) memcpy(places[l] + k, &rows[l], sizeof(float) * (size_t)(bins - k));
+    }
+}
+
+void NAME(const focus_plan *plan, const void *samples, int32_t is_float, int64_t count, const int64_t *offsets,
+          float *const *places, float *weakness, float *work) {
+    const int32_t nfft = plan->nfft, bins = nfft / 2 + 1;
+    lanes *const values = (lanes *)work, *const found = values + nfft;
+    for (int64_t first = 0; first < count; first += LANES) {
+        const int used = count - first < LANES ? (int)(count - first) : LANES;
+        int64_t begins[LANES];
+        for (int l = 0; l < LANES; l++) begins[l] = offsets[first + (l < used ? l : used - 1)];
+        lanes sum, most;
+        if (is_float) /* two copies of the loop, without the question in it */
+            load(samples, 1, begins, nfft, values, &sum, &most);
+        else
+            load(samples, 0, begins, nfft, values, &sum, &most);
+        const lanes mean = sum / (float)nfft, size = power_of_two(most);
+        /* Counts less a whole number stay exact, and so do their sums. */
+        const lanes rest = taper(values, nfft, plan->window, is_float ? mean : whole(mean), 1.0f / size);
+        transform((pair *)values, nfft / 2, plan->twiddle);
+        const lanes weak = root(powers(plan, (const pair *)values, rest, found));
+        store(found, bins, size * plan->factor, used, places + first);
+        for (int l = 0; l < used; l++) weakness[first + l] = weak[l];
+    }
+}
