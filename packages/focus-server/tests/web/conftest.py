@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import shutil
 import socket
 import threading
 import time
@@ -15,7 +14,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -24,20 +23,12 @@ from focus_server.api.liveview import install_liveview
 from focus_server.contract import Channels, ConfigureRequest, Refusal, check_request, frequencies, request_bins
 from focus_server.contract.derive import request_hop
 from focus_server.proto import DataStream
+from fullspan.stack.services.chromium import launch_options
 
 WAIT_S = 10
 FS = Fraction(1000)
 FIBRE = Channels(min=1, max=500)
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-default-apps",
-    "--disable-dev-shm-usage",
-]
+STRIP = 32
 
 
 class Job:
@@ -181,7 +172,7 @@ class ScriptedServer:
 
     def _app(self):
         app = FastAPI()
-        app.get("/ack")(lambda: {})
+        app.add_api_route("/ack", self._ack)
         app.get("/live_metadata")(lambda: self.live_metadata)
         app.get("/channels")(lambda: {"lowest_channel": FIBRE.min, "highest_channel": FIBRE.max})
         app.add_api_route("/configure", self._configure, methods=["POST"])
@@ -190,6 +181,9 @@ class ScriptedServer:
         app.add_api_websocket_route("/ws/jobs/{job_id}/streams/{stream}", self._watch)
         install_liveview(app)
         return app
+
+    async def _ack(self):
+        return {}
 
     async def _configure(self, request: Request):
         body = await request.json()
@@ -200,7 +194,7 @@ class ScriptedServer:
                 raise self.refusals.popleft()
             wanted = ConfigureRequest.read(body)
             check_request(wanted, FIBRE)
-            job = Job(len(self.jobs) + 1, wanted)
+            job = Job(len(self.requests), wanted)
         except Refusal as refusal:
             return JSONResponse(refusal.body.model_dump(mode="json"), refusal.status, refusal.headers)
         self.jobs[job.id] = job
@@ -245,10 +239,9 @@ def server():
 
 @pytest.fixture(scope="module")
 def browser():
-    executable = shutil.which("chromium")
-    assert executable, "install the Debian package chromium"
+    expect.set_options(timeout=1000 * WAIT_S)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(**launch_options())
         yield browser
         browser.close()
 
@@ -286,12 +279,31 @@ def proof(open_page, server):
     return open_
 
 
-@pytest.fixture
-def read_canvas():
-    """Read the canvas as it is on the screen, [y, x, rgb]."""
+class ProofPicture:
+    """A proof picture as read from the screen."""
 
-    def read(page):
+    def __init__(self, page):
         image = Image.open(io.BytesIO(page.get_by_test_id("canvas").screenshot()))
-        return np.asarray(image.convert("RGB"))
+        self.rgb = np.asarray(image.convert("RGB"))
+        strip = self.rgb[:, :STRIP, :]
+        white = (strip == 255).all(axis=2)
+        self.valid = (white | (strip == 0).all(axis=2)).all(axis=1) & (white.sum(axis=1) % 2 == 1)
+        self.numbers = np.where(self.valid, (white[:, :31] << np.arange(30, -1, -1)).sum(axis=1), -1)
+        self.codes = self.rgb[:, STRIP:, 0]
+
+    @property
+    def gray(self):
+        return bool((self.rgb == self.rgb[:, :, :1]).all())
+
+
+@pytest.fixture
+def read_proof():
+    """Read the proof picture, by default as soon as its newest line has the number that is given."""
+
+    def read(page, newest):
+        deadline = time.monotonic() + WAIT_S
+        while (picture := ProofPicture(page)).numbers[-1] != newest:
+            assert time.monotonic() < deadline, f"waited {WAIT_S} s for line {newest}, have {picture.numbers[-1]}"
+        return picture
 
     return read

@@ -37,6 +37,8 @@ export function colourTable(name) {
   const table = new Uint8Array(ENTRIES * 4);
   for (let index = 0; index < ENTRIES; index += 1) {
     const rgb = FORMULAS[name](index / (ENTRIES - 1)).map(Math.round);
+    // Where a table changes slowly two neighbours may round to one colour; a step of blue tells them apart again.
+    if (index > 0 && rgb.every((value, i) => value === table[(index - 1) * 4 + i])) rgb[2] += 1;
     table.set([...rgb, 255], index * 4);
   }
   return table;

@@ -83,7 +83,7 @@ class App {
     const lines = this.#linesToKeep();
     const settings = { ...this.#settings };
     const request = configureRequest(settings, lines);
-    this.#asked = JSON.stringify(request);
+    this.#asked = this.#choice();
     this.#remember({ auto: true });
     this.#panel.write("note", "");
     this.#session.start({ request, settings, lines });
@@ -111,8 +111,13 @@ class App {
   }
 
   #again() {
-    if (this.#session.state === "error" || this.#session.state === "stopped") this.start();
-    else this.#session.again();
+    if (this.#session.state === "reconnecting" || this.#asked === this.#choice()) this.#session.again();
+    else this.start();
+  }
+
+  /** What a job would be made of; lines that follow from the picture's size are not of the operator's choice. */
+  #choice() {
+    return JSON.stringify(configureRequest(this.#settings, this.#settings.height ?? 0));
   }
 
   #linesToKeep() {
@@ -219,9 +224,8 @@ class App {
   #changed() {
     this.#tick();
     const { running, job } = this.#session;
-    const asked = JSON.stringify(configureRequest(this.#settings, this.#linesToKeep()));
     this.#start.textContent = job ? "Apply" : "Start";
-    this.#start.disabled = running && asked === this.#asked;
+    this.#start.disabled = running && this.#asked === this.#choice();
     this.#stop.disabled = this.#session.state === "stopped";
   }
 }

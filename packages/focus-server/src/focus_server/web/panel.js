@@ -43,7 +43,7 @@ export class Panel {
     this.write("dx", `${tidy(dx)} m`);
     this.write("units", units);
     this.write("rate", `${tidy(1 / lines_dt)} lines/s expected`);
-    this.write("note", lowered ? `${lowered.reason}` : "");
+    if (lowered) this.write("note", lowered.reason);
   }
 
   noJob() {
