@@ -314,6 +314,14 @@ def test_an_unforeseen_error_of_the_supervisor_leaves_nothing(web_stack: Path, m
         pass
 
 
+def test_var_can_lie_deeper_than_a_socket_address_is_long(web_stack: Path, tmp_path: Path, monkeypatch):
+    deep = tmp_path.joinpath(*["a-folder-with-a-name"] * 8)
+    monkeypatch.setenv("FULLSPAN_VAR", str(deep))
+    with open_stack("small") as stack:
+        assert len(stack.state.control) > 108
+        assert stack.component("web").processes()
+
+
 def test_var_can_be_elsewhere(web_stack: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch):
     elsewhere = tmp_path_factory.mktemp("state")
     monkeypatch.setenv("FULLSPAN_VAR", str(elsewhere))

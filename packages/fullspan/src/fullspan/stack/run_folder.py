@@ -64,13 +64,11 @@ class RunFolder:
 
     def make_new(self) -> None:
         """Begin with nothing of an earlier run; the lock, which is held, stays."""
-        self.components.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self.components)
+        shutil.rmtree(self.components, ignore_errors=True)
         shutil.rmtree(self.path / "logs", ignore_errors=True)
         for path in (self.undo, self.events, self.state, self.control):
             path.unlink(missing_ok=True)
-        (self.path / "logs").mkdir()
-        self.components.mkdir()
+        (self.path / "logs").mkdir(parents=True)
 
     def clear(self) -> None:
         """Remove what nobody needs once the stack has gone."""

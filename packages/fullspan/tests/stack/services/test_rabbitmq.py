@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from fullspan.stack.processes import RUN_TAG, look_up, tagged, wait_until
-from fullspan.stack.services.rabbitmq import Broker
+from fullspan.stack.services.rabbitmq import RABBITMQ, Broker
+from fullspan.stack.services.rabbitmq_plugins import link_plugins
 from fullspan.testing import running_rabbitmq
 
 
@@ -61,6 +62,23 @@ def test_nothing_is_left_when_the_test_process_is_killed(tmp_path: Path):
         assert len(tagged(RUN_TAG, tag)) >= 3
         user.kill()
     assert wait_until(lambda: not tagged(RUN_TAG, tag), 10, 0.1)
+
+
+def test_only_the_plugins_that_are_needed_are_linked(tmp_path: Path):
+    assert link_plugins(Path(RABBITMQ.find()), tmp_path / "plugins")
+    names = {path.name.rpartition("-")[0] for path in (tmp_path / "plugins").iterdir()}
+    assert names >= {"rabbit", "rabbit_common", "rabbitmq_management", "rabbitmq_management_agent", "cowboy", "ranch"}
+    assert not names & {"rabbitmq_shovel", "rabbitmq_federation", "rabbitmq_stream", "eetcd"}
+
+
+def test_plugins_that_are_packed_or_elsewhere_are_left_alone(tmp_path: Path):
+    server = tmp_path / "sbin" / "rabbitmq-server"
+    server.parent.mkdir()
+    server.touch()
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "rabbit-3.8.ez").touch()
+    assert not link_plugins(server, tmp_path / "linked")
+    assert not (tmp_path / "linked").exists()
 
 
 def test_the_files_hold_the_password_for_the_owner_only(tmp_path: Path):

@@ -21,6 +21,7 @@ import click
 from fullspan.errors import FullspanError, UsageError
 from fullspan.stack.ports import hold_free_port
 from fullspan.stack.services.executables import Executable
+from fullspan.stack.services.rabbitmq_plugins import link_plugins
 
 __all__ = ["EPMD", "RABBITMQ", "Broker", "check_installed", "main"]
 
@@ -117,10 +118,13 @@ class Broker:
             cookie.write_text(secrets.token_hex(16), encoding="ascii")
             cookie.chmod(0o400)
         distribution, mapper = hold_free_port(), hold_free_port()
+        server = RABBITMQ.find()
         environment = self.environment(distribution.release(), mapper.release())
+        if link_plugins(Path(server), self.folder / "plugins"):
+            environment["RABBITMQ_PLUGINS_DIR"] = str(self.folder / "plugins")
         epmd = subprocess.Popen([EPMD.find()], env=environment, stdin=subprocess.DEVNULL)
         try:
-            with subprocess.Popen([RABBITMQ.find()], env=environment, stdin=subprocess.DEVNULL) as broker:
+            with subprocess.Popen([server], env=environment, stdin=subprocess.DEVNULL) as broker:
                 told = _stop_when_told(broker, until_eof)
                 code = broker.wait()
                 return 0 if told.is_set() else code
