@@ -73,8 +73,9 @@ class Evidence:
 
     def watch(self, *, faults: Faults | None = None, ledger: Ledger | None = None) -> None:
         """Take in what these hold when the test ends; the fixtures of these names do it."""
-        self._faults = faults or self._faults
-        self._ledger = ledger or self._ledger
+        # Compared with None, because an empty ledger counts as false.
+        self._faults = self._faults if faults is None else faults
+        self._ledger = self._ledger if ledger is None else ledger
 
     def require(self) -> None:
         """Make the findings and the faults the result of the test.
