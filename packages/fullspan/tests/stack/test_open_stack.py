@@ -206,6 +206,16 @@ def test_a_failure_of_the_block_still_takes_the_stack_down(web_stack: Path):
     assert tagged(RUN_TAG, run_ids[0]) == []
 
 
+def test_a_listener_that_fails_is_reported_when_the_stack_is_down(web_stack: Path):
+    def listen(event: Event) -> None:
+        if event.kind == "stack.ready":
+            raise ZeroDivisionError(event.what)
+
+    with pytest.raises(ZeroDivisionError, match="stack small is up"), open_stack(web_stack, on_event=listen):
+        pass
+    assert not (web_stack.parent.parent / "var/run/small/state.json").exists()
+
+
 def test_a_stack_that_is_detached_stays(web_stack: Path):
     with open_stack(web_stack) as stack:
         stack.detach()
@@ -320,6 +330,13 @@ def test_var_can_lie_deeper_than_a_socket_address_is_long(web_stack: Path, tmp_p
     with open_stack("small") as stack:
         assert len(stack.state.control) > 108
         assert stack.component("web").processes()
+
+
+def test_modules_of_the_current_folder_are_not_ours(web_stack: Path, tmp_path: Path):
+    for name in ("yaml", "signal", "click"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong module')")
+    with open_stack(web_stack) as stack:
+        assert stack.components["web"].state == "ready"
 
 
 def test_var_can_be_elsewhere(web_stack: Path, tmp_path_factory, monkeypatch: pytest.MonkeyPatch):

@@ -37,7 +37,7 @@ class Guard:
     def _spawn(self) -> "subprocess.Popen[bytes]":
         with self._folder.supervisor_log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "fullspan.stack.janitor", str(self._folder.path)],
+                [sys.executable, "-P", "-m", "fullspan.stack.janitor", str(self._folder.path)],
                 env=untagged(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

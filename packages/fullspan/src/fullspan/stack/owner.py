@@ -39,6 +39,7 @@ class Owner:
         on_event: OnEvent = lambda event: None,
     ) -> None:
         self._on_event = on_event
+        self._listener_failure: Exception | None = None
         self._var = var
         self._heard = time.monotonic()
         self._ready = threading.Event()
@@ -47,12 +48,10 @@ class Owner:
         self._detached = False
         self._failure: FullspanError | None = None
         self._words: list[str] = []
-        command = [sys.executable, "-m", "fullspan.stack.supervisor", str(file), "--var", str(var)]
-        command += ["--profile", profile] if profile else []
-        command += ["--fixed-ports"] if fixed_ports else []
-        command += ["--detach"] if detach else []
+        options = ["--profile", profile] if profile else []
+        options += [name for name, given in (("--fixed-ports", fixed_ports), ("--detach", detach)) if given]
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, "-P", "-m", "fullspan.stack.supervisor", str(file), "--var", str(var), *options],
             env=untagged(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -77,7 +76,7 @@ class Owner:
             if event.kind == "stack.failed":
                 self._failure = error_of(event)
             else:
-                self._on_event(event)
+                self._tell(event)
             if event.kind == "stack.ready":
                 self._came_up = True
                 self._ready.set()
@@ -85,6 +84,13 @@ class Owner:
                 self._detached = True
         self._over.set()
         self._ready.set()
+
+    def _tell(self, event: Event) -> None:
+        """Pass an event on; a listener that fails does not keep us from hearing the rest."""
+        try:
+            self._on_event(event)
+        except Exception as error:
+            self._listener_failure = self._listener_failure or error
 
     def _read_errors(self) -> None:
         assert self._process.stderr is not None  # noqa: S101 - it is a pipe
@@ -125,6 +131,9 @@ class Owner:
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
+        if self._listener_failure is not None:
+            failure, self._listener_failure = self._listener_failure, None
+            raise failure
 
     def _wait(self, event: threading.Event) -> None:
         while not event.wait(_POLL_S):
