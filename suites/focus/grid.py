@@ -11,7 +11,7 @@ BLOCKS_PER_SECOND = 10
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A job's line grid on the fibre: row r is line first_line + r, samples [p·hop, p·hop + nfft)."""
+    """A job's line grid on the fibre: row r is line first_line + r, samples [p·hop, p·hop + nfft); for hop <= nfft."""
 
     t0_ns: int
     fs: Fraction

@@ -6,6 +6,7 @@ Meant for the stack's profile `hostile`: float32 with an offset far above the si
 import anyio
 import numpy as np
 import pytest
+from anyio.from_thread import start_blocking_portal
 from numpy.typing import NDArray
 
 from fullspan.clients import DataStream, FocusClient, Job, open_stream
@@ -41,13 +42,15 @@ def finite_extremes(rows: list[NDArray[np.float32]]) -> tuple[float, float]:
 @pytest.mark.e2e
 @pytest.mark.parametrize("nfft", NFFT_VALUES)
 def test_every_value_is_scipys(focus: FocusClient, fibre: Fibre, evidence: Evidence, nfft: int) -> None:
-    job = focus.configure(CHANNELS, nfft=nfft, lines_per_second=10)
+    job = focus.configure(CHANNELS, nfft=nfft, lines_per_second=20)
     if job.ready_in_s > 2:
         evidence.say(f"NFFT {nfft}: waiting {job.ready_in_s:.0f} s for the ring to hold a window")
     grid = Grid.of(job)
     first, last = CHANNELS
     worst, compared, dead = 0.0, 0, 0
-    for message in anyio.run(first_messages, job, ROWS):
+    with start_blocking_portal() as portal:
+        messages = portal.call(first_messages, job, ROWS)
+    for message in messages:
         assert (message.start_channel, message.end_channel) == (first, last)
         assert (message.data_shape_x, message.data_shape_z) == (nfft // 2 + 1, last - first + 1)
         rows = [np.frombuffer(data, "<f4").reshape(last - first + 1, -1) for data in message.main_data]
