@@ -1,4 +1,5 @@
 import pytest
+
 from fullspan.verdict import EXIT_CODE, Verdict, combine
 
 PASS, FAIL, INCONCLUSIVE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from fullspan.invariants import freshness, integrity, no_duplicate, no_loss, order
 from fullspan.ledger import Journey, Ledger, Observation, Stage, reconcile
 from fullspan.verdict import Verdict

@@ -1,10 +1,10 @@
 import time
 
 import pytest
-from fullspan.ledger import Journey, Kind, Ledger, Observation, Stage, reconcile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fullspan.ledger import Journey, Kind, Ledger, Observation, Stage, reconcile
 from packages.fullspan.tests.ledger import model
 
 HOPS = ("block", "row", "frame", "pixel")

@@ -5,6 +5,7 @@ import time
 import aio_pika
 import httpx
 import pytest
+
 from fullspan.errors import StackError
 from fullspan.ledger import Ledger, Observation
 from fullspan.ledger.hops import AmqpTap, HopRunner

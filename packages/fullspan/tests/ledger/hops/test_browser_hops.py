@@ -6,13 +6,14 @@ import time
 import numpy as np
 import pytest
 import websockets
-from fullspan.errors import Inconclusive
-from fullspan.ledger import Ledger, Observation
-from fullspan.ledger.hops import CanvasReader, HopRunner, PageFrames
 from PIL import Image
 from playwright.sync_api import sync_playwright
 from websockets.datastructures import Headers
 from websockets.http11 import Response
+
+from fullspan.errors import Inconclusive
+from fullspan.ledger import Ledger, Observation
+from fullspan.ledger.hops import CanvasReader, HopRunner, PageFrames
 
 FLAGS = [
     *("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"),

@@ -6,6 +6,7 @@ import time
 import grpc
 import grpc.aio
 import pytest
+
 from fullspan.errors import StackError
 from fullspan.ledger import Ledger, Observation
 from fullspan.ledger.hops import GrpcStream, HopRunner
