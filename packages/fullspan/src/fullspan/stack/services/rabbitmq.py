@@ -36,7 +36,7 @@ EPMD: Final = Executable("Erlang's epmd", "FULLSPAN_EPMD_EXECUTABLE", (), ("epmd
 _MEMORY: Final = "1GB"
 _DISK_FREE: Final = "50MB"
 # The broker closes its stores in the first moments of a stop; the statistics plugin then waits 5 s for itself.
-_STOP_S: Final = 2.0
+_STOP_S: Final = 1.0
 
 
 def check_installed() -> None:
