@@ -6,18 +6,16 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from focus_server.analyzer.kernel import NativeTransform, build, native_kernels
-from focus_server.analyzer.spectrum import SciPyTransform, Spectrum, Unit, amplitude_factor, hann_window
+from focus_server.analyzer.kernel import build, native_kernels
+from focus_server.analyzer.spectrum import Spectrum, Unit, make_transform
 from focus_server.contract import NFFT_VALUES
 
 UNIT = Unit(Fraction(1999976, 1000), 0.5)
 KERNELS = {kernel.name: kernel for kernel in native_kernels()}
 
 
-def transform(name, nfft):
-    if name == "SciPy":
-        return SciPyTransform(nfft, UNIT)
-    return NativeTransform(KERNELS[name], hann_window(nfft), amplitude_factor(nfft, UNIT))
+def transform(name, nfft, double=False):
+    return make_transform(nfft, UNIT, KERNELS.get(name), double=double)
 
 
 @pytest.fixture(params=["SciPy", *KERNELS])
@@ -34,7 +32,7 @@ def samples(rows, nfft, dtype):
 def compute(variant, windows):
     nfft = windows.shape[-1]
     out = np.full((*windows.shape[:-1], nfft // 2 + 1), -1, np.float32)
-    Spectrum(nfft, UNIT, transform(variant, nfft)).amplitude(windows, out)
+    Spectrum(nfft, UNIT, KERNELS.get(variant)).amplitude(windows, out)
     return out
 
 
@@ -68,7 +66,7 @@ def test_overlapping_windows_of_many_channels_need_no_copy(oracle, variant):
 def test_rows_may_lie_anywhere(oracle, variant):
     windows = samples(9, 256, np.float32)
     room = np.full((9, 2, 200), -1, np.float32)
-    Spectrum(256, UNIT, transform(variant, 256)).amplitude(windows, room[:, 1, 30:159])
+    Spectrum(256, UNIT, KERNELS.get(variant)).amplitude(windows, room[:, 1, 30:159])
     expected = oracle.amplitude(windows, UNIT.fs, 256, 256, scale=0.5)[:, 0]
     assert oracle.deviation_db(room[:, 1, 30:159], expected) < 0.01
     room[:, 1, 30:159] = -1
@@ -77,7 +75,7 @@ def test_rows_may_lie_anywhere(oracle, variant):
 
 def test_samples_and_rows_with_other_strides_are_copied(oracle, variant):
     windows, rows = samples(5, 512, np.float32)[:, ::2], np.empty((129, 5), np.float32)
-    Spectrum(256, UNIT, transform(variant, 256)).amplitude(windows, rows.T)
+    Spectrum(256, UNIT, KERNELS.get(variant)).amplitude(windows, rows.T)
     expected = oracle.amplitude(windows, UNIT.fs, 256, 256, scale=0.5)[:, 0]
     assert oracle.deviation_db(rows.T, expected) < 0.01
 
@@ -107,12 +105,36 @@ def test_silence_is_zero(variant):
     assert (compute(variant, np.full((5, 256), -77, np.int16)) == 0).all()
 
 
-def test_weakness_is_the_smallest_bin_over_the_root_mean_square(variant):
+@pytest.mark.parametrize("double", [False, True])
+def test_weakness_is_the_smallest_bin_over_the_root_mean_square(variant, double):
     windows = samples(9, 512, np.int16)
     out = np.empty((9, 257), np.float32)
-    weakness = transform(variant, 512)(windows, out)
+    weakness = transform(variant, 512, double)(windows, out)
     mean_square = np.sqrt((out.astype(np.float64) ** 2).mean(axis=1))
     np.testing.assert_allclose(weakness, out[:, 1:].min(axis=1) / mean_square, rtol=0.01)
+
+
+@pytest.mark.parametrize("nfft", NFFT_VALUES)
+def test_in_float64_every_bin_is_as_exact_as_float32_can_say(oracle, variant, nfft):
+    rows = 19 if nfft < 8192 else 3
+    tone = 1e4 * np.sin(0.7 * np.arange(nfft))
+    windows = (samples(rows, nfft, np.float32) * 1e-6 + tone).astype(np.float32)
+    out = np.empty((rows, nfft // 2 + 1), np.float32)
+    transform(variant, nfft, double=True)(windows, out)
+    expected = oracle.amplitude(windows, UNIT.fs, nfft, nfft, scale=0.5)[:, 0]
+    np.testing.assert_allclose(out[:, 1:-1], expected[:, 1:-1], rtol=1e-6)
+
+
+def test_signals_that_need_float64_get_it_call_after_call(oracle, variant):
+    spectrum = Spectrum(256, UNIT, KERNELS.get(variant))
+    tone = 1e4 * np.sin(0.7 * np.arange(256))
+    hard = (samples(40, 256, np.float32) * 1e-6 + tone).astype(np.float32)
+    easy = samples(40, 256, np.float32)
+    out = np.empty((40, 129), np.float32)
+    for windows in [hard] * 3 + [easy] * 40 + [hard, easy, hard]:
+        spectrum.amplitude(windows, out)
+        expected = oracle.amplitude(windows, UNIT.fs, 256, 256, scale=0.5)[:, 0]
+        assert oracle.deviation_db(out, expected) < 0.01
 
 
 def test_without_a_compiler_the_reason_is_said(tmp_path, monkeypatch):

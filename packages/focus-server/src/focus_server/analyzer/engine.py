@@ -61,7 +61,8 @@ class Engine:
         with ThreadPoolExecutor(1, "spectra") as worker:
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _TICK_S)
+                    async with asyncio.timeout(_TICK_S):  # wait_for of Python 3.11 may swallow a cancellation
+                        await self._wake.wait()
                 self._wake.clear()
                 self._feed.give_up(time.monotonic())
                 while await self._round(worker):

@@ -1,9 +1,9 @@
 """From samples to lines: amplitude spectral densities and waterfall values, as `signal.md` defines them.
 
-All in float32 and still exact: a window's rounded mean is subtracted from it, so that an offset costs no accuracy, and
-what rounding left of the mean is taken out of the two bins into which the periodic Hann window leaks it. A window one
-of whose bins is so small beside the others that float32 could be wrong by a hundredth of a decibel is computed again in
-float64; of noise that is one window in thousands.
+Fast in float32 where that is exact: a window's rounded mean is subtracted from it, so that an offset costs no accuracy,
+and what rounding left of the mean is taken out of the two bins into which the periodic Hann window leaks it. A window
+one of whose bins is so small beside the others that float32 could be wrong by a hundredth of a decibel is computed in
+float64: of noise that is one window in thousands, of an earthquake nearly every one.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from focus_server.analyzer.kernel import NativeTransform, native_kernel
+from focus_server.analyzer.kernel import NativeKernel, NativeTransform
 
 TILE_SAMPLES: Final = 65536
 """Samples that SciPy works on at once, so that they stay in the processor's cache."""
@@ -35,6 +35,10 @@ Transform = Callable[[Samples, Float32], Float32]
 """Computes windows [..., nfft] into amplitudes [..., bin], as if every bin had a mirror image; returns for each window
 its smallest amplitude but bin 0's over the root mean square of all."""
 
+_MOSTLY: Final = 0.5
+_CALLS_WITHOUT_TRIAL: Final = 15
+"""Where most windows need float64, float32 is only tried now and then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -47,27 +51,39 @@ class Unit:
 class Spectrum:
     """Amplitude spectral density of windows of `nfft` samples, A_k = sqrt(P_k) in unit/√Hz.
 
-    Computed by the compiled kernel when there is one, else by SciPy. It owns buffers: one thread at a time may use it.
+    Computed by the compiled kernel, if there is one, else by SciPy. It owns buffers: one thread at a time may use it.
     """
 
-    def __init__(self, nfft: int, unit: Unit, transform: Transform | None = None) -> None:
+    def __init__(self, nfft: int, unit: Unit, kernel: NativeKernel | None) -> None:
         self.nfft = nfft
-        self._hann = hann_window(nfft)
-        self._factor = amplitude_factor(nfft, unit)
-        self._transform = transform or fastest_transform(nfft, unit)
+        self._single = make_transform(nfft, unit, kernel, double=False)
+        self._double = make_transform(nfft, unit, kernel, double=True)
         self._weak = _ROUNDING * _UNIT_ROUNDOFF * float(np.sqrt(np.log2(nfft))) / _TOLERANCE
+        self._calls_without_trial = 0
 
     def amplitude(self, windows: Samples, out: Float32) -> None:
         """Compute `windows` [..., nfft] of int16 or float32 into `out` [..., bin]; a window that holds NaN gives NaN.
 
         Strides are free, so overlapping views and columns of a ring need no copy.
         """
-        weakness = self._transform(windows, out)
-        for index in zip(*np.nonzero(weakness < self._weak), strict=True):
-            out[index] = self._exact(windows[index])
+        if self._calls_without_trial > 0:
+            self._calls_without_trial -= 1
+            self._double(windows, out)
+        else:
+            self._try_single(windows, out)
         # Bins without a mirror image do not count twice: 0 and fs/2.
         out[..., 0] *= np.float32(np.sqrt(0.5))
         out[..., -1] *= np.float32(np.sqrt(0.5))
+
+    def _try_single(self, windows: Samples, out: Float32) -> None:
+        weak = self._single(windows, out) < self._weak
+        count = np.count_nonzero(weak)
+        if count:
+            exact = np.empty((count, out.shape[-1]), np.float32)
+            self._double(windows[weak], exact)
+            out[weak] = exact
+        if count > _MOSTLY * weak.size:
+            self._calls_without_trial = _CALLS_WITHOUT_TRIAL
 
     def mean_power_amplitude(self, windows: Samples, out: Float32) -> None:
         """Compute `windows` [sub-window, channel, nfft] into `out` [channel, bin]: the root of the mean power."""
@@ -78,23 +94,17 @@ class Spectrum:
             power += np.square(one, dtype=np.float64)
         out[:] = np.sqrt(power / len(windows))
 
-    def _exact(self, window: Samples) -> Float64:
-        values = window.astype(np.float64)
-        values -= values.mean()
-        values *= self._hann
-        magnitude: Float64 = np.abs(fft.rfft(values, overwrite_x=True))
-        return magnitude * self._factor
-
 
 class SciPyTransform:
     """The transform without the compiled kernel, in tiles that stay in the cache."""
 
-    def __init__(self, nfft: int, unit: Unit) -> None:
+    def __init__(self, nfft: int, unit: Unit, *, double: bool) -> None:
         self._rows = max(1, TILE_SAMPLES // nfft)
-        self._hann = hann_window(nfft).astype(np.float32)
-        self._factor = np.float32(amplitude_factor(nfft, unit))
-        self._mean = np.full(nfft, 1 / nfft, np.float32)
-        self._shifted = np.empty((self._rows, nfft), np.float32)
+        self._real = np.float64 if double else np.float32
+        self._hann = hann_window(nfft).astype(self._real)
+        self._factor = self._real(amplitude_factor(nfft, unit))
+        self._mean = np.full(nfft, 1 / nfft, self._real)
+        self._shifted = np.empty((self._rows, nfft), self._real)
 
     def __call__(self, windows: Samples, out: Float32) -> Float32:
         """Be a `Transform`."""
@@ -107,7 +117,7 @@ class SciPyTransform:
                 weakness[tile] = self._compute(windows[tile], out[tile])
         return weakness
 
-    def _compute(self, windows: Samples, out: Float32) -> Float32:
+    def _compute(self, windows: Samples, out: Float32) -> Samples:
         nfft = windows.shape[-1]
         shifted = self._shifted[: len(windows)]
         np.copyto(shifted, windows)
@@ -115,22 +125,21 @@ class SciPyTransform:
         rest = shifted.mean(axis=1)
         shifted *= self._hann
         spectrum = fft.rfft(shifted, axis=1, overwrite_x=True)
-        spectrum[:, 0] -= rest * np.float32(nfft / 2)
-        spectrum[:, 1] += rest * np.float32(nfft / 4)
-        np.abs(spectrum, out=out)
-        power = np.einsum("ij,ij->i", out, out) / out.shape[1]
-        weakness: Float32 = out[:, 1:].min(axis=1) / np.sqrt(power)
-        out *= self._factor
+        spectrum[:, 0] -= rest * self._real(nfft / 2)
+        spectrum[:, 1] += rest * self._real(nfft / 4)
+        magnitude = np.abs(spectrum)
+        mean_power = np.einsum("ij,ij->i", magnitude, magnitude) / magnitude.shape[1]
+        np.multiply(magnitude, self._factor, out=out, casting="same_kind")
         out[~np.isfinite(rest)] = np.nan
+        weakness: Samples = magnitude[:, 1:].min(axis=1) / np.sqrt(mean_power)
         return weakness
 
 
-def fastest_transform(nfft: int, unit: Unit) -> Transform:
-    """Give the compiled kernel for windows of one length, or SciPy where there is none."""
-    kernel = native_kernel()
+def make_transform(nfft: int, unit: Unit, kernel: NativeKernel | None, *, double: bool) -> Transform:
+    """Give the transform for windows of one length, by the compiled kernel if there is one."""
     if kernel is None:
-        return SciPyTransform(nfft, unit)
-    return NativeTransform(kernel, hann_window(nfft), amplitude_factor(nfft, unit))
+        return SciPyTransform(nfft, unit, double=double)
+    return NativeTransform(kernel, hann_window(nfft), amplitude_factor(nfft, unit), double=double)
 
 
 def hann_window(nfft: int) -> Float64:

@@ -12,6 +12,7 @@ from focus_server.analyzer.arena import Arena, Loan
 from focus_server.analyzer.coverage import Coverage
 from focus_server.analyzer.feed import FibreSamples
 from focus_server.analyzer.grid import LineGrid
+from focus_server.analyzer.kernel import native_kernel
 from focus_server.analyzer.ring import Rows
 from focus_server.analyzer.spectrum import Float32, Samples, Spectrum, Unit, root_mean_square
 from focus_server.fiber.blocks import GROUP_CHANNELS
@@ -168,7 +169,7 @@ class Tiles:
 
     def _spectrum(self, nfft: int) -> Spectrum:
         if nfft not in self._spectra:
-            self._spectra[nfft] = Spectrum(nfft, self._unit)
+            self._spectra[nfft] = Spectrum(nfft, self._unit, native_kernel())
         return self._spectra[nfft]
 
     def _store(self, piece: Piece, index: int, loan: Loan) -> None:

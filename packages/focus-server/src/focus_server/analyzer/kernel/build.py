@@ -1,4 +1,4 @@
-"""Compiles the kernel with the C compiler of this machine; without one the analyzer uses SciPy, three times slower.
+"""Compiles the kernel with the C compiler of this machine; without one the analyzer uses SciPy, several times slower.
 
 The package's build runs this file by itself, so it needs nothing but the standard library:
 `python -m focus_server.analyzer.kernel.build` compiles it in place.
@@ -16,11 +16,14 @@ from typing import Final
 LIBRARY: Final = "_spectra.so"
 _FOLDER: Final = Path(__file__).resolve().parent
 _FLAGS: Final = ("-std=gnu11", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
-_VARIANTS: Final = (
-    ("avx512", 16, ("-march=skylake-avx512", "-mprefer-vector-width=512")),
-    ("avx2", 8, ("-march=haswell",)),
-    ("plain", 4, ()),
+_LEVELS: Final = (
+    ("avx512", 64, ("-march=skylake-avx512", "-mprefer-vector-width=512")),
+    ("avx2", 32, ("-march=haswell",)),
+    ("plain", 16, ()),
 )
+"""Name, bytes of a vector, flags."""
+_PRECISIONS: Final = (("single", 4, ()), ("double", 8, ("-DDOUBLE",)))
+"""Name, bytes of a number, flags."""
 _COMPILE_S: Final = 120
 
 
@@ -38,7 +41,7 @@ def compile_kernel(target: Path) -> str | None:
         return "no C compiler was found (cc, gcc or clang)"
     with tempfile.TemporaryDirectory(prefix="spectra-") as folder:
         try:
-            objects = [_compile(command, Path(folder), *variant) for variant in _usable_variants()]
+            objects = [_compile(command, Path(folder), *variant) for variant in _variants()]
             objects.append(_run(command, Path(folder) / "dispatch.o", "-c", str(_FOLDER / "dispatch.c")))
             library = _run(command, Path(folder) / LIBRARY, "-shared", *map(str, objects), "-lm")
         except (OSError, subprocess.SubprocessError) as error:
@@ -50,8 +53,14 @@ def compile_kernel(target: Path) -> str | None:
     return None
 
 
-def _usable_variants() -> tuple[tuple[str, int, tuple[str, ...]], ...]:
-    return _VARIANTS if platform.machine() in {"x86_64", "AMD64"} else _VARIANTS[-1:]
+def _variants() -> list[tuple[str, int, tuple[str, ...]]]:
+    """Give name, number of windows side by side and flags of every variant that this kind of machine can have."""
+    levels = _LEVELS if platform.machine() in {"x86_64", "AMD64"} else _LEVELS[-1:]
+    return [
+        (f"{level}_{precision}", vector // number, (*level_flags, *precision_flags))
+        for level, vector, level_flags in levels
+        for precision, number, precision_flags in _PRECISIONS
+    ]
 
 
 def _compile(command: list[str], folder: Path, name: str, lanes: int, flags: tuple[str, ...]) -> Path:

@@ -1,27 +1,30 @@
-/* Chooses among the compiled variants of the kernel the one that this processor can run. */
+/* Chooses among the compiled variants of the kernel those that this processor can run. */
 #include "spectra.h"
 
-focus_spectra_function focus_spectra_plain;
+enum { PLAIN, AVX2, AVX512 };
+
+focus_spectra_function focus_spectra_plain_single, focus_spectra_plain_double;
 
 #if defined(__x86_64__)
-focus_spectra_function focus_spectra_avx2, focus_spectra_avx512;
+focus_spectra_function focus_spectra_avx2_single, focus_spectra_avx2_double;
+focus_spectra_function focus_spectra_avx512_single, focus_spectra_avx512_double;
 
-static int has_avx512(void) {
+static int has(int level) {
+    __builtin_cpu_init();
+    if (level == AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
-
-static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #endif
 
-int32_t focus_spectra_schema(void) { return 1; }
+int32_t focus_spectra_schema(void) { return 2; }
 
-/* The variant with this many windows side by side, or null when this processor or this build does not have it. */
-focus_spectra_function *focus_spectra_variant(int32_t lanes) {
+/* The variant of a level and precision, or null when this processor or this build does not have it. */
+focus_spectra_function *focus_spectra_variant(int32_t level, int32_t is_double) {
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (lanes == 16) return has_avx512() ? focus_spectra_avx512 : 0;
-    if (lanes == 8) return has_avx2() ? focus_spectra_avx2 : 0;
+    if (level == AVX512 && has(AVX512)) return is_double ? focus_spectra_avx512_double : focus_spectra_avx512_single;
+    if (level == AVX2 && has(AVX2)) return is_double ? focus_spectra_avx2_double : focus_spectra_avx2_single;
 #endif
-    return lanes == 4 ? focus_spectra_plain : 0;
+    if (level == PLAIN) return is_double ? focus_spectra_plain_double : focus_spectra_plain_single;
+    return 0;
 }

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from focus_server.analyzer.kernel.build import LIBRARY
 
-_SCHEMA: Final = 1
-_VARIANTS: Final = ((16, "AVX-512"), (8, "AVX2"), (4, "plain C"))
-_WIDEST: Final = 16
-_ALIGNED_BYTES: Final = 64
+_SCHEMA: Final = 2
+_LEVELS: Final = ((2, "AVX-512"), (1, "AVX2"), (0, "plain C"))
+_VECTOR_BYTES: Final = 64
+_SPARE_VECTORS: Final = 32
 
 
 class _Plan(ctypes.Structure):
@@ -22,7 +22,7 @@ class _Plan(ctypes.Structure):
 
     _fields_ = (
         ("nfft", ctypes.c_int32),
-        ("factor", ctypes.c_float),
+        ("factor", ctypes.c_double),
         ("window", ctypes.c_void_p),
         ("twiddle", ctypes.c_void_p),
         ("rotation", ctypes.c_void_p),
@@ -45,15 +45,15 @@ _Function = ctypes.CFUNCTYPE(
 
 @dataclass(frozen=True)
 class NativeKernel:
-    """One variant of the kernel; calling it releases Python's lock."""
+    """The kernel for one kind of processor, in both precisions; calling it releases Python's lock."""
 
     name: str
-    lanes: int
-    run: Any
+    single: Any
+    double: Any
 
 
 def native_kernels() -> list[NativeKernel]:
-    """Give the variants that this build has and this processor runs, the fastest first; none without a library."""
+    """Give those that this build has and this processor runs, the fastest first; none without a library."""
     try:
         library = ctypes.CDLL(str(Path(__file__).with_name(LIBRARY)))
     except OSError:
@@ -61,9 +61,9 @@ def native_kernels() -> list[NativeKernel]:
     if library.focus_spectra_schema() != _SCHEMA:
         return []
     variant = library.focus_spectra_variant
-    variant.restype, variant.argtypes = ctypes.c_void_p, [ctypes.c_int32]
-    found = [(name, lanes, variant(lanes)) for lanes, name in _VARIANTS]
-    return [NativeKernel(name, lanes, _Function(address)) for name, lanes, address in found if address]
+    variant.restype, variant.argtypes = ctypes.c_void_p, [ctypes.c_int32, ctypes.c_int32]
+    found = [(name, variant(level, 0), variant(level, 1)) for level, name in _LEVELS]
+    return [NativeKernel(name, _Function(single), _Function(double)) for name, single, double in found if single]
 
 
 @cache
@@ -82,18 +82,19 @@ class NativeTransform:
     """Amplitudes of windows of one length. It owns its buffers: one thread at a time may use it.
 
     `hann` is the periodic Hann window [nfft], by which the kernel knows how it leaks a mean, and `factor` is what turns
-    the magnitude of a bin into its amplitude.
+    the magnitude of a bin into its amplitude; `double` chooses the precision of everything in between.
     """
 
-    def __init__(self, kernel: NativeKernel, hann: NDArray[np.float64], factor: float) -> None:
+    def __init__(self, kernel: NativeKernel, hann: NDArray[np.float64], factor: float, *, double: bool) -> None:
         nfft = len(hann)
-        self._kernel = kernel
+        self._run = kernel.double if double else kernel.single
+        real = np.float64 if double else np.float32
         # The plan points into these.
-        self._window = hann.astype(np.float32)
-        self._twiddle = _twiddle(nfft // 2)
-        self._rotation = _as_pairs(np.exp(-2j * np.pi * np.arange(nfft // 4 + 1) / nfft))
+        self._window = hann.astype(real)
+        self._twiddle = _twiddle(nfft // 2).astype(real)
+        self._rotation = _as_pairs(np.exp(-2j * np.pi * np.arange(nfft // 4 + 1) / nfft)).astype(real)
         self._order = _order(nfft // 2).astype(np.int32)
-        self._work = _aligned(_WIDEST * (nfft + nfft // 2 + 2 * _WIDEST))
+        self._work = _aligned((nfft + nfft // 2 + _SPARE_VECTORS) * _VECTOR_BYTES)
         self._plan = _Plan(
             nfft,
             factor,
@@ -116,7 +117,7 @@ class NativeTransform:
         offsets = _offsets(windows) // windows.itemsize
         places = _offsets(out) + out.ctypes.data
         weakness = np.empty(windows.shape[:-1], np.float32)
-        self._kernel.run(
+        self._run(
             self._plan,
             windows.ctypes.data,
             windows.dtype == np.float32,
@@ -137,7 +138,7 @@ def _offsets(array: NDArray[Any]) -> NDArray[np.int64]:
     return np.ascontiguousarray(offsets).reshape(-1)
 
 
-def _twiddle(half: int) -> NDArray[np.float32]:
+def _twiddle(half: int) -> NDArray[np.float64]:
     """Give the factors of all passes of radix 4, from the longest block down to four values."""
     tables, size = [], half
     while size >= 4:
@@ -155,11 +156,11 @@ def _order(half: int) -> NDArray[np.int64]:
     return (value % 4) * (half // 4) + _order(half // 4)[value // 4]
 
 
-def _as_pairs(values: NDArray[np.complex128]) -> NDArray[np.float32]:
-    return np.stack((values.real, values.imag), axis=-1).astype(np.float32).reshape(-1)
+def _as_pairs(values: NDArray[np.complex128]) -> NDArray[np.float64]:
+    return np.stack((values.real, values.imag), axis=-1).reshape(-1)
 
 
-def _aligned(count: int) -> NDArray[np.float32]:
-    raw = np.empty(count + _ALIGNED_BYTES // 4, np.float32)
-    skip = -raw.ctypes.data % _ALIGNED_BYTES // 4
-    return raw[skip : skip + count]
+def _aligned(size: int) -> NDArray[np.uint8]:
+    raw = np.empty(size + _VECTOR_BYTES, np.uint8)
+    skip = -raw.ctypes.data % _VECTOR_BYTES
+    return raw[skip : skip + size]

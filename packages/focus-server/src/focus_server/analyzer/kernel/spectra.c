@@ -3,7 +3,8 @@
  * Each lane of a vector holds one window, so all of them go through the same plain code. The transform of nfft real
  * samples is a complex one of half that length: in place, radix 4, decimation in frequency, in parts that fit into a
  * cache. Nothing here allocates, fails or keeps anything; native.py is the caller and prepares the tables. build.py
- * compiles this file once for each kind of processor, with its own NAME and LANES.
+ * compiles this file for each kind of processor, once in single and once in double precision (DOUBLE), each time with
+ * its own NAME and number of LANES.
  */
 #include <math.h>
 #include <stdint.h>
@@ -15,9 +16,28 @@
 #define PART 2048 /* complex values that are transformed to the end before the next ones are begun */
 #define INLINE static inline __attribute__((always_inline))
 
-typedef float lanes __attribute__((vector_size(LANES * 4)));
-typedef int32_t bits __attribute__((vector_size(LANES * 4)));
-typedef int16_t counts __attribute__((vector_size(LANES * 2)));
+#ifdef DOUBLE
+typedef double real;
+typedef int64_t word;
+#define ROUNDER 0x1.8p52
+#define SIGN INT64_MIN
+#define EXPONENT 0x7ff0000000000000
+#define SMALL ((word)800 << 52) /* 2^-223, below every float32 */
+#define LARGE ((word)1200 << 52)
+#else
+typedef float real;
+typedef int32_t word;
+#define ROUNDER 0x1.8p23f
+#define SIGN INT32_MIN
+#define EXPONENT 0x7f800000
+#define SMALL (20 << 23) /* 2^-107 */
+#define LARGE (235 << 23)
+#endif
+typedef real lanes __attribute__((vector_size(LANES * sizeof(real))));
+typedef word bits __attribute__((vector_size(LANES * sizeof(word))));
+typedef int32_t whole_numbers __attribute__((vector_size(LANES * sizeof(int32_t))));
+typedef float floats __attribute__((vector_size(LANES * sizeof(float))));
+typedef int16_t counts __attribute__((vector_size(LANES * sizeof(int16_t))));
 typedef struct {
     lanes re, im;
 } pair; /* two consecutive samples of each window, later one complex value */
@@ -25,10 +45,10 @@ typedef struct {
 INLINE lanes choose(bits which, lanes yes, lanes no) { return (lanes)(((bits)yes & which) | ((bits)no & ~which)); }
 INLINE lanes larger(lanes a, lanes b) { return choose(a > b, a, b); }
 INLINE lanes smaller(lanes a, lanes b) { return choose(a < b, a, b); }
-INLINE lanes magnitude(lanes a) { return (lanes)((bits)a & 0x7fffffff); }
-INLINE lanes whole(lanes a) { return (a + 0x1.8p23f) - 0x1.8p23f; } /* of magnitudes below 2^22 */
+INLINE lanes magnitude(lanes a) { return (lanes)((bits)a & ~SIGN); }
+INLINE lanes nearest_whole(lanes a) { return (a + ROUNDER) - ROUNDER; } /* of magnitudes below 2^22 */
 
-INLINE lanes root(lanes a) {
+INLINE floats root(floats a) {
     for (int l = 0; l < LANES; l++) a[l] = sqrtf(a[l]);
     return a;
 }
@@ -65,18 +85,20 @@ INLINE void transpose(lanes *rows) {
 #elif LANES == 4
     EXCHANGE(2, LIST(0, 1, 4, 5), LIST(2, 3, 6, 7))
     EXCHANGE(1, LIST(0, 4, 2, 6), LIST(1, 5, 3, 7))
+#elif LANES == 2
+    EXCHANGE(1, LIST(0, 2), LIST(1, 3))
 #endif
 }
 
 INLINE lanes read_row(const void *samples, int32_t is_float, int64_t offset) {
     if (is_float) {
-        lanes row;
+        floats row;
         memcpy(&row, (const float *)samples + offset, sizeof row);
-        return row;
+        return __builtin_convertvector(row, lanes);
     }
     counts row;
     memcpy(&row, (const int16_t *)samples + offset, sizeof row);
-    return __builtin_convertvector(__builtin_convertvector(row, bits), lanes);
+    return __builtin_convertvector(__builtin_convertvector(row, whole_numbers), lanes);
 }
 
 /* Read the windows side by side; give the sum of each and the largest magnitude in it. */
@@ -100,7 +122,7 @@ INLINE void load(const void *samples, int32_t is_float, const int64_t *offsets, 
 }
 
 /* Subtract a rounded mean, scale, and apply the window; give what rounding has left of the mean. */
-INLINE lanes taper(lanes *work, int32_t nfft, const float *window, lanes mean, lanes scale) {
+INLINE lanes taper(lanes *work, int32_t nfft, const real *window, lanes mean, lanes scale) {
     lanes sum = {0};
     for (int32_t begin = 0; begin < nfft; begin += CHUNK) {
         lanes part = {0};
@@ -111,11 +133,11 @@ INLINE lanes taper(lanes *work, int32_t nfft, const float *window, lanes mean, l
         }
         sum += part;
     }
-    return sum / (float)nfft;
+    return sum / (real)nfft;
 }
 
 /* One pass of radix 4 over a block of n values. */
-INLINE void pass4(pair *block, int32_t n, const float *w) {
+INLINE void pass4(pair *block, int32_t n, const real *w) {
     const int32_t quarter = n / 4;
     for (int32_t j = 0; j < quarter; j++, w += 6) {
         pair *a = block + j, *b = a + quarter, *c = b + quarter, *d = c + quarter;
@@ -136,12 +158,12 @@ INLINE void pass2(pair *block) {
 }
 
 /* Transform `half` values in place; value k ends at order[k]. */
-INLINE void transform(pair *values, int32_t half, const float *twiddle) {
+INLINE void transform(pair *values, int32_t half, const real *twiddle) {
     int32_t n = half;
     for (; n > PART; twiddle += 6 * (n / 4), n /= 4)
         for (int32_t begin = 0; begin < half; begin += n) pass4(values + begin, n, twiddle);
     for (int32_t part = 0; part < half; part += n) {
-        const float *w = twiddle;
+        const real *w = twiddle;
         int32_t m = n;
         for (; m >= 4; w += 6 * (m / 4), m /= 4)
             for (int32_t begin = part; begin < part + n; begin += m) pass4(values + begin, m, w);
@@ -152,24 +174,25 @@ INLINE void transform(pair *values, int32_t half, const float *twiddle) {
 
 /* Give the power of two below a magnitude, so that squares neither overflow nor vanish; one where that needs no care. */
 INLINE lanes power_of_two(lanes a) {
-    const bits exponent = (bits)a & 0x7f800000;
-    return choose((exponent > (20 << 23)) & (exponent < (235 << 23)), (lanes)exponent, (lanes){0} + 1.0f);
+    const bits exponent = (bits)a & EXPONENT;
+    return choose((exponent > SMALL) & (exponent < LARGE), (lanes)exponent, (lanes){0} + 1);
 }
 
 /* Turn the half transform into powers of the bins 0..nfft/2; give the smallest but bin 0's over the mean of all. */
 INLINE lanes powers(const focus_plan *plan, const pair *values, lanes rest, lanes *out) {
     const int32_t half = plan->nfft / 2;
+    const real *const rotation = plan->rotation;
     lanes least = (lanes){0} + INFINITY, power = {0};
     for (int32_t k = 0; k <= half / 2; k++) {
         const pair a = values[plan->order[k]], b = values[plan->order[(half - k) % half]];
-        const float wr = plan->rotation[2 * k] * 0.5f, wi = plan->rotation[2 * k + 1] * 0.5f;
-        const lanes er = (a.re + b.re) * 0.5f, ei = (a.im - b.im) * 0.5f, or = a.im + b.im, oi = b.re - a.re;
+        const real wr = rotation[2 * k] / 2, wi = rotation[2 * k + 1] / 2;
+        const lanes er = (a.re + b.re) / 2, ei = (a.im - b.im) / 2, or = a.im + b.im, oi = b.re - a.re;
         const lanes tr = or * wr - oi * wi, ti = or * wi + oi * wr;
         lanes lr = er + tr;
         const lanes li = ei + ti, hr = er - tr, hi = ei - ti;
         /* The periodic Hann window leaks a mean into its bins 0 and 1 only. */
-        if (k == 0) lr -= rest * (0.5f * (float)plan->nfft);
-        if (k == 1) lr += rest * (0.25f * (float)plan->nfft);
+        if (k == 0) lr -= rest * (real)half;
+        if (k == 1) lr += rest * ((real)half / 2);
         const lanes low = lr * lr + li * li, high = hr * hr + hi * hi;
         power += low + high;
         if (k > 0) least = smaller(low, least);
@@ -177,26 +200,29 @@ INLINE lanes powers(const focus_plan *plan, const pair *values, lanes rest, lane
         out[k] = low;
         out[half - k] = high;
     }
-    return least * (float)half / power;
+    return least * (real)half / power;
 }
 
 /* Write magnitudes times a factor, each window in its own row. */
 INLINE void store(const lanes *power, int32_t bins, lanes factor, int used, float *const *places) {
     for (int32_t k = 0; k < bins; k += LANES) {
         lanes rows[LANES];
-        for (int i = 0; i < LANES; i++) rows[i] = root(power[k + i]) * factor;
+        for (int i = 0; i < LANES; i++) rows[i] = power[k + i];
         transpose(rows);
-        if (bins - k >= LANES)
-            for (int l = 0; l < used; l++) memcpy(places[l] + k, &rows[l], sizeof *rows);
-        else
-            for (int l = 0; l < used; l++) memcpy(places[l] + k, &rows[l], sizeof(float) * (size_t)(bins - k));
+        for (int l = 0; l < used; l++) {
+            const floats found = root(__builtin_convertvector(rows[l], floats)) * (float)factor[l];
+            if (bins - k >= LANES)
+                memcpy(places[l] + k, &found, sizeof found);
+            else
+                memcpy(places[l] + k, &found, sizeof(float) * (size_t)(bins - k));
+        }
     }
 }
 
 void NAME(const focus_plan *plan, const void *samples, int32_t is_float, int64_t count, const int64_t *offsets,
-          float *const *places, float *weakness, float *work) {
+          float *const *places, float *weakness, void *work) {
     const int32_t nfft = plan->nfft, bins = nfft / 2 + 1;
-    lanes *const values = (lanes *)work, *const found = values + nfft;
+    lanes *const values = work, *const found = values + nfft;
     for (int64_t first = 0; first < count; first += LANES) {
         const int used = count - first < LANES ? (int)(count - first) : LANES;
         int64_t begins[LANES];
@@ -206,12 +232,12 @@ void NAME(const focus_plan *plan, const void *samples, int32_t is_float, int64_t
             load(samples, 1, begins, nfft, values, &sum, &most);
         else
             load(samples, 0, begins, nfft, values, &sum, &most);
-        const lanes mean = sum / (float)nfft, size = power_of_two(most);
+        const lanes mean = sum / (real)nfft, size = power_of_two(most);
         /* Counts less a whole number stay exact, and so do their sums. */
-        const lanes rest = taper(values, nfft, plan->window, is_float ? mean : whole(mean), 1.0f / size);
+        const lanes rest = taper(values, nfft, plan->window, is_float ? mean : nearest_whole(mean), 1 / size);
         transform((pair *)values, nfft / 2, plan->twiddle);
-        const lanes weak = root(powers(plan, (const pair *)values, rest, found));
-        store(found, bins, size * plan->factor, used, places + first);
-        for (int l = 0; l < used; l++) weakness[first + l] = weak[l];
+        const lanes weak = powers(plan, (const pair *)values, rest, found);
+        store(found, bins, size * (real)plan->factor, used, places + first);
+        for (int l = 0; l < used; l++) weakness[first + l] = (float)sqrt((double)weak[l]);
     }
 }
