@@ -61,7 +61,8 @@ async def test_jitter_spreads_but_keeps_the_order(link):
     link.proxy.set_toxics(Toxics(latency_ms=10, jitter_ms=8))
     samples = await one_way_ms(client, upstream, 40)
     assert min(samples) >= 2
-    assert max(samples) < 22
+    # Of most of them: a machine that does something else may hold up a few, which is not the proxy's jitter.
+    assert sorted(samples)[30] < 19
     assert max(samples) - min(samples) > 6
     message = b"".join(index.to_bytes(2, "big") for index in range(400))
     for start in range(0, len(message), 8):
