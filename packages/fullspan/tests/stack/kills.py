@@ -101,9 +101,10 @@ class Trial:
             doomed["janitor"] = self.pids("fullspan.stack.janitor")
         if victim != "supervisor":
             doomed["command"] = [self.process.pid]
-        for pids in doomed.values():
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
+        # Stopped first, so that on a busy machine none acts on the end of another before its own.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in (pid for pids in doomed.values() for pid in pids):
+                os.kill(pid, number)
         return [name for name, pids in doomed.items() if pids]
 
     def output(self) -> str:
