@@ -1,0 +1,108 @@
+"""The report of a bundle, as text and as the browser shows it."""
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from fullspan.bundle import Bundle, ResultsRecord
+from fullspan.errors import UsageError
+from fullspan.report import write_report
+from fullspan.stack.services.chromium import launch_options
+from fullspan.verdict import Verdict
+from packages.fullspan.tests.report.sample import SCRIPT, sample_bundle
+
+LIMIT_BYTES = 10_000_000
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(**launch_options())
+        yield chromium
+        chromium.close()
+
+
+def open_report(browser: Browser, path, scheme="light", width=1280):
+    """Return the open page, and what it asked for or complained about beyond its own file."""
+    page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: said.append(request.url) if not request.url.startswith("data:") else None)
+    page.goto(path.as_uri())
+    return page, [what for what in said if what != path.as_uri()]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE])
+def test_the_verdict_comes_first(browser, tmp_path, verdict):
+    report = write_report(sample_bundle(tmp_path, verdict).path)
+    page, said = open_report(browser, report)
+    assert page.inner_text("body").split()[1].lower() == verdict.value
+    assert said == []
+    page.close()
+
+
+def test_it_holds_what_the_bundle_holds(tmp_path):
+    bundle = sample_bundle(tmp_path)
+    text = write_report(bundle.path).read_text()
+    for test in bundle.results().tests:
+        assert test.nodeid.rpartition("::")[2] in text
+        assert all(figure.name in text for figure in test.figures)
+        assert all(finding.summary in text for finding in test.findings)
+        assert all(fault.bit_detail in text and fault.heal_detail in text for fault in test.faults)
+        assert all(total.title in text for total in test.totals)
+    assert "1-7/0/345" in text
+    assert "3,120" in text
+    assert len(text) < LIMIT_BYTES
+
+
+def test_what_looks_like_a_script_stays_text(browser, tmp_path):
+    bundle = sample_bundle(tmp_path)
+    log = tmp_path / "planted.log"
+    log.write_text(f"{SCRIPT}\n")
+    bundle.add_log("planted", log)
+    report = write_report(bundle.path)
+    page, said = open_report(browser, report)
+    assert "planted" not in page.title()
+    assert page.locator("script").count() == 0
+    assert SCRIPT in (page.text_content("body") or "")
+    assert said == []
+    assert "default-src 'none'" in (page.get_attribute("meta[http-equiv='Content-Security-Policy']", "content") or "")
+    page.close()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 820)])
+def test_it_fits_the_window_light_and_dark(browser, tmp_path, scheme, width):
+    page, _ = open_report(browser, write_report(sample_bundle(tmp_path).path), scheme, width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    back = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    bright = sum(int(part) for part in back.strip("rgba()").split(",")[:3]) / 3
+    assert bright > 200 if scheme == "light" else bright < 60
+    page.close()
+
+
+def test_secrets_of_the_run_are_not_in_it(tmp_path):
+    bundle = sample_bundle(tmp_path)
+    bundle.redact.add(["correct-horse-battery"])
+    log = tmp_path / "web.log"
+    log.write_text("login with correct-horse-battery\n")
+    bundle.add_log("web", log)
+    bundle.timeline.add("say", "the word is correct-horse-battery")
+    text = write_report(bundle.path).read_text()
+    assert "correct-horse-battery" not in text
+    assert "login with [redacted]" in text
+
+
+def test_a_run_that_was_cut_off_has_a_report_too(browser, tmp_path):
+    bundle = sample_bundle(tmp_path)
+    bundle.write_results(ResultsRecord())
+    bundle.write_run(bundle.run().model_copy(update={"verdict": None, "summary": "", "ended_wall_ns": None}))
+    page, said = open_report(browser, write_report(bundle.path))
+    assert "the run has not come to its end" in page.inner_text("body")
+    assert said == []
+    page.close()
+
+
+def test_a_folder_without_a_bundle_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="holds no bundle"):
+        write_report(tmp_path)
+    assert Bundle.create(tmp_path, "x").path.exists()
