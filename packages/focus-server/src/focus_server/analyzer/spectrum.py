@@ -32,8 +32,8 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 Transform = Callable[[Samples, Float32], Float32]
-"""Computes windows [..., nfft] into amplitudes [..., bin], as if every bin had a mirror image; returns for each window
-its smallest amplitude but bin 0's over the root mean square of all."""
+"""Computes windows [..., nfft] into amplitudes [..., bin]; returns for each window its smallest magnitude |X_k| but bin
+0's over the root mean square of all."""
 
 _MOSTLY: Final = 0.5
 _CALLS_WITHOUT_TRIAL: Final = 15
@@ -71,9 +71,6 @@ class Spectrum:
             self._double(windows, out)
         else:
             self._try_single(windows, out)
-        # Bins without a mirror image do not count twice: 0 and fs/2.
-        out[..., 0] *= np.float32(np.sqrt(0.5))
-        out[..., -1] *= np.float32(np.sqrt(0.5))
 
     def _try_single(self, windows: Samples, out: Float32) -> None:
         weak = self._single(windows, out) < self._weak
@@ -130,6 +127,7 @@ class SciPyTransform:
         magnitude = np.abs(spectrum)
         mean_power = np.einsum("ij,ij->i", magnitude, magnitude) / magnitude.shape[1]
         np.multiply(magnitude, self._factor, out=out, casting="same_kind")
+        out[:, [0, -1]] *= np.float32(np.sqrt(0.5))  # these have no mirror image and do not count twice
         out[~np.isfinite(rest)] = np.nan
         weakness: Samples = magnitude[:, 1:].min(axis=1) / np.sqrt(mean_power)
         return weakness

@@ -13,7 +13,7 @@
 #include "spectra.h"
 
 #define CHUNK 64  /* samples that are summed up before they join the total, which keeps the rounding of sums small */
-#define PART 2048 /* complex values that are transformed to the end before the next ones are begun */
+#define PART 128 /* complex values that are transformed to the end before the next ones: at most 16 KiB */
 #define INLINE static inline __attribute__((always_inline))
 
 #ifdef DOUBLE
@@ -121,34 +121,46 @@ INLINE void load(const void *samples, int32_t is_float, const int64_t *offsets, 
     }
 }
 
-/* Subtract a rounded mean, scale, and apply the window; give what rounding has left of the mean. */
-INLINE lanes taper(lanes *work, int32_t nfft, const real *window, lanes mean, lanes scale) {
+/* A butterfly of radix 4 on four complex values, the last three turned by w, w^2 and w^3. */
+INLINE void butterfly(pair *a, pair *b, pair *c, pair *d, const real *w) {
+    const lanes sr = a->re + c->re, si = a->im + c->im, dr = a->re - c->re, di = a->im - c->im;
+    const lanes tr = b->re + d->re, ti = b->im + d->im, ur = b->im - d->im, ui = d->re - b->re;
+    const lanes xr = dr + ur, xi = di + ui, yr = sr - tr, yi = si - ti, zr = dr - ur, zi = di - ui;
+    a->re = sr + tr, a->im = si + ti;
+    b->re = xr * w[0] - xi * w[1], b->im = xr * w[1] + xi * w[0];
+    c->re = yr * w[2] - yi * w[3], c->im = yr * w[3] + yi * w[2];
+    d->re = zr * w[4] - zi * w[5], d->im = zr * w[5] + zi * w[4];
+}
+
+/* Subtract a rounded mean from two samples, scale them, apply the window; give their sum before the window. */
+INLINE lanes taper(pair *value, const real *window, lanes mean, lanes scale) {
+    const lanes first = (value->re - mean) * scale, second = (value->im - mean) * scale;
+    value->re = first * window[0], value->im = second * window[1];
+    return first + second;
+}
+
+/* The first pass of all, on the way of which the samples get their window; give what rounding has left of the mean. */
+INLINE lanes first_pass(pair *values, int32_t half, const real *w, const real *window, lanes mean, lanes scale) {
+    const int32_t quarter = half / 4;
     lanes sum = {0};
-    for (int32_t begin = 0; begin < nfft; begin += CHUNK) {
+    for (int32_t begin = 0; begin < quarter; begin += CHUNK / 8) {
         lanes part = {0};
-        for (int32_t t = begin; t < begin + CHUNK; t++) {
-            const lanes value = (work[t] - mean) * scale;
-            part += value;
-            work[t] = value * window[t];
+        for (int32_t j = begin; j < begin + CHUNK / 8; j++, w += 6) {
+            pair *a = values + j, *b = a + quarter, *c = b + quarter, *d = c + quarter;
+            const real *x = window + 2 * j;
+            part += taper(a, x, mean, scale) + taper(b, x + 2 * quarter, mean, scale) +
+                    (taper(c, x + 4 * quarter, mean, scale) + taper(d, x + 6 * quarter, mean, scale));
+            butterfly(a, b, c, d, w);
         }
         sum += part;
     }
-    return sum / (real)nfft;
+    return sum / (real)(2 * half);
 }
 
-/* One pass of radix 4 over a block of n values. */
 INLINE void pass4(pair *block, int32_t n, const real *w) {
     const int32_t quarter = n / 4;
-    for (int32_t j = 0; j < quarter; j++, w += 6) {
-        pair *a = block + j, *b = a + quarter, *c = b + quarter, *d = c + quarter;
-        const lanes sr = a->re + c->re, si = a->im + c->im, dr = a->re - c->re, di = a->im - c->im;
-        const lanes tr = b->re + d->re, ti = b->im + d->im, ur = b->im - d->im, ui = d->re - b->re;
-        const lanes xr = dr + ur, xi = di + ui, yr = sr - tr, yi = si - ti, zr = dr - ur, zi = di - ui;
-        a->re = sr + tr, a->im = si + ti;
-        b->re = xr * w[0] - xi * w[1], b->im = xr * w[1] + xi * w[0];
-        c->re = yr * w[2] - yi * w[3], c->im = yr * w[3] + yi * w[2];
-        d->re = zr * w[4] - zi * w[5], d->im = zr * w[5] + zi * w[4];
-    }
+    for (int32_t j = 0; j < quarter; j++, w += 6)
+        butterfly(block + j, block + j + quarter, block + j + 2 * quarter, block + j + 3 * quarter, w);
 }
 
 INLINE void pass2(pair *block) {
@@ -157,19 +169,18 @@ INLINE void pass2(pair *block) {
     block[1] = (pair){a.re - b.re, a.im - b.im};
 }
 
-/* Transform `half` values in place; value k ends at order[k]. */
-INLINE void transform(pair *values, int32_t half, const real *twiddle) {
-    int32_t n = half;
-    for (; n > PART; twiddle += 6 * (n / 4), n /= 4)
-        for (int32_t begin = 0; begin < half; begin += n) pass4(values + begin, n, twiddle);
-    for (int32_t part = 0; part < half; part += n) {
-        const real *w = twiddle;
-        int32_t m = n;
-        for (; m >= 4; w += 6 * (m / 4), m /= 4)
-            for (int32_t begin = part; begin < part + n; begin += m) pass4(values + begin, m, w);
-        if (m == 2)
-            for (int32_t begin = part; begin < part + n; begin += 2) pass2(values + begin);
+/* Transform n values in place, depth first; value k ends at order[k]. */
+static void transform(pair *values, int32_t n, const real *twiddle) {
+    if (n > PART) {
+        pass4(values, n, twiddle);
+        for (int quarter = 0; quarter < 4; quarter++) transform(values + quarter * (n / 4), n / 4, twiddle + 6 * (n / 4));
+        return;
     }
+    int32_t m = n;
+    for (const real *w = twiddle; m >= 4; w += 6 * (m / 4), m /= 4)
+        for (int32_t begin = 0; begin < n; begin += m) pass4(values + begin, m, w);
+    if (m == 2)
+        for (int32_t begin = 0; begin < n; begin += 2) pass2(values + begin);
 }
 
 /* Give the power of two below a magnitude, so that squares neither overflow nor vanish; one where that needs no care. */
@@ -200,6 +211,8 @@ INLINE lanes powers(const focus_plan *plan, const pair *values, lanes rest, lane
         out[k] = low;
         out[half - k] = high;
     }
+    /* Bins without a mirror image do not count twice: 0 and fs/2. */
+    out[0] /= 2, out[half] /= 2;
     return least * (real)half / power;
 }
 
@@ -221,7 +234,7 @@ INLINE void store(const lanes *power, int32_t bins, lanes factor, int used, floa
 
 void NAME(const focus_plan *plan, const void *samples, int32_t is_float, int64_t count, const int64_t *offsets,
           float *const *places, float *weakness, void *work) {
-    const int32_t nfft = plan->nfft, bins = nfft / 2 + 1;
+    const int32_t nfft = plan->nfft, half = nfft / 2, bins = half + 1;
     lanes *const values = work, *const found = values + nfft;
     for (int64_t first = 0; first < count; first += LANES) {
         const int used = count - first < LANES ? (int)(count - first) : LANES;
@@ -234,8 +247,10 @@ void NAME(const focus_plan *plan, const void *samples, int32_t is_float, int64_t
             load(samples, 0, begins, nfft, values, &sum, &most);
         const lanes mean = sum / (real)nfft, size = power_of_two(most);
         /* Counts less a whole number stay exact, and so do their sums. */
-        const lanes rest = taper(values, nfft, plan->window, is_float ? mean : nearest_whole(mean), 1 / size);
-        transform((pair *)values, nfft / 2, plan->twiddle);
+        const lanes rest = first_pass((pair *)values, half, plan->twiddle, plan->window,
+                                      is_float ? mean : nearest_whole(mean), 1 / size);
+        for (int quarter = 0; quarter < 4; quarter++)
+            transform((pair *)values + quarter * (half / 4), half / 4, (const real *)plan->twiddle + 6 * (half / 4));
         const lanes weak = powers(plan, (const pair *)values, rest, found);
         store(found, bins, size * (real)plan->factor, used, places + first);
         for (int l = 0; l < used; l++) weakness[first + l] = (float)sqrt((double)weak[l]);
