@@ -8,9 +8,9 @@ shows a line. Beside it, as the limit that no page can beat: the same request an
 import argparse
 import time
 
-import anyio
 from _figures import print_machine, show
-from playwright.sync_api import Page, Request, sync_playwright
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from playwright.sync_api import Page, sync_playwright
 
 from fullspan.clients import FocusClient, open_stream
 from fullspan.ledger.hops import CanvasReader
@@ -27,26 +27,20 @@ VIEW = View(channel=711, low_db=-250.0, high_db=-100.0, nfft=NFFT, lines_per_sec
 
 
 def page_ms(page: Page, base: str) -> float:
-    """Return the time from POST /configure to a screenshot with a line, ms."""
-    sent: list[float] = []
-
-    def note(request: Request) -> None:
-        if request.method == "POST" and request.url.endswith("/configure") and not sent:
-            sent.append(time.monotonic())
-
-    page.on("request", note)
-    page.goto(VIEW.address(base), wait_until="commit")
+    """Return the time from POST /configure, as the browser noted it, to the end of a screenshot with a line, ms."""
+    with page.expect_response(lambda response: response.url.endswith("/configure")) as answered:
+        page.goto(VIEW.address(base), wait_until="commit")
+    sent_ms = answered.value.request.timing["startTime"]
     canvas = CanvasReader(page, '[data-testid="canvas"]')
     deadline = time.monotonic() + DRAWN_WITHIN_S
-    while not (sent and read_rows(canvas.read().pixels)):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no line was drawn within {DRAWN_WITHIN_S:g} s")
-    drawn = time.monotonic()
-    page.remove_listener("request", note)
-    return (drawn - sent[0]) * 1e3
+    while time.monotonic() < deadline:
+        shot = canvas.read()
+        if read_rows(shot.pixels):
+            return shot.end.wall_ns / 1e6 - sent_ms
+    raise TimeoutError(f"no line was drawn within {DRAWN_WITHIN_S:g} s")
 
 
-def stream_ms(client: FocusClient) -> float:
+def stream_ms(client: FocusClient, portal: BlockingPortal) -> float:
     """Return the time from POST /configure to the first row over gRPC, ms; the job is ended afterwards."""
     began = time.monotonic()
     job = client.configure(VIEW.channel, nfft=NFFT, lines_per_second=LINES_PER_SECOND, height=VIEW.height)
@@ -57,7 +51,7 @@ def stream_ms(client: FocusClient) -> float:
                 return time.monotonic()
         raise ConnectionError("the stream ended before its first row")
 
-    elapsed = (anyio.run(first_row) - began) * 1e3
+    elapsed = (portal.call(first_row) - began) * 1e3
     client.cancel(job.job_id)
     return elapsed
 
@@ -79,12 +73,12 @@ def measure(stack: Stack, n: int) -> tuple[list[float], list[float]]:
     """Take n samples of each kind in turn; a sample before the first only warms up."""
     base = stack.endpoint("focus.http")
     pages, streams = [], []
-    with FocusClient(base) as client, sync_playwright() as playwright:
+    with FocusClient(base) as client, start_blocking_portal() as portal, sync_playwright() as playwright:
         wait_for_ring(client)
         browser = playwright.chromium.launch(**launch_options())
         for index in range(n + 1):
             context = browser.new_context(viewport={"width": 640, "height": 400}, device_scale_factor=1)
-            drawn, row = page_ms(context.new_page(), base), stream_ms(client)
+            drawn, row = page_ms(context.new_page(), base), stream_ms(client, portal)
             context.close()
             if index:
                 pages.append(drawn)
