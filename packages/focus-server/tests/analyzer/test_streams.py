@@ -284,6 +284,17 @@ async def test_a_job_that_nobody_watches_expires(bench, fibre, watch, until):
     await until(lambda: len(made.jobs) == 0, "the job that nobody watches any more is gone", timeout=4)
 
 
+async def test_a_job_whose_row_numbers_are_used_up_ends(filled, watch):
+    answer = await filled.create()
+    rows = await watch(answer)
+    job = filled.jobs.get(answer["job_id"])
+    assert job.end_line - job.first_line - 1 == 2**31 - 1
+    job.streams[0].next_line = job.end_line
+    code, reason = await rows.end()
+    assert code is grpc.StatusCode.NOT_FOUND
+    assert "no row numbers left" in reason
+
+
 async def test_windows_serials_and_ports(filled):
     answers = [await filled.create() for _ in range(3)]
     assert [answer["job_id"] for answer in answers] == ["0-1", "1-2", "2-3"]

@@ -108,7 +108,7 @@ def _due(job: Job, stream: Stream, samples: FibreSamples, now_s: float) -> _Due 
     if stream.next_line < oldest:
         job.missing(stream.next_line, oldest)
         stream.next_line = oldest
-    end = min(newest + 1, stream.next_line + _most_lines(job, stream))
+    end = min(newest + 1, stream.next_line + _most_lines(job, stream), job.end_line)
     return _Due(job, stream, stream.next_line, end) if end > stream.next_line else None
 
 

@@ -16,6 +16,7 @@ from focus_server.analyzer.grid import NS_PER_S
 from focus_server.analyzer.ring import Ring
 from focus_server.contract import WAITING_FOR_FIBER
 from focus_server.contract import Feed as FeedState
+from focus_server.errors import BlockError
 from focus_server.fiber import Block, FiberAnnouncement, group_count, group_range
 from focus_server.fiber.blocks import GROUP_CHANNELS
 
@@ -146,7 +147,12 @@ class Feed:
         self.samples = None  # so that two rings are never there at the same time
         self.last_block_s = None
         self._on_fibre(fibre)
-        self.samples = FibreSamples(fibre, self._ring_samples, self._give_up_s)
+        try:
+            self.samples = FibreSamples(fibre, self._ring_samples, self._give_up_s)
+        except MemoryError:
+            size = fibre.channels * self._ring_samples * fibre.sample_type.itemsize / 2**20
+            sentence = f"{fibre.channels} channels need {size:.0f} MiB, which there are not; lower ring_samples."
+            raise BlockError(sentence) from None
         _log.info("fibre.announced", channels=fibre.channels, fs=float(fibre.fs), dtype=fibre.dtype, t0_ns=fibre.t0_ns)
         held, self._held = self._held, deque(maxlen=_HELD_BLOCKS)
         for block in held:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,6 +22,8 @@ from focus_server.contract import (
     stream_amount,
     stream_groups,
 )
+
+_ROW_NUMBERS: Final = 2**31
 
 
 class JobRecord(BaseModel):
@@ -101,6 +103,16 @@ class Job:
     def viewers(self) -> int:
         """How many streams are being watched, by all viewers together."""
         return sum(len(stream.viewers) for stream in self.streams)
+
+    @property
+    def end_line(self) -> int:
+        """The line after the last one whose number fits into `row_index`."""
+        return self.first_line + _ROW_NUMBERS
+
+    @property
+    def used_up(self) -> bool:
+        """True when there is no number left for another row: after years at 20 lines per second."""
+        return any(stream.next_line is not None and stream.next_line >= self.end_line for stream in self.streams)
 
     @property
     def dropped_lines(self) -> int:

@@ -115,6 +115,8 @@ class Jobs:
                 allowed_s = self._settings.job_idle_s if job.ever_watched else self._settings.job_unconnected_s
                 if job.idle_s(now_s) > allowed_s:
                     self._end(job, f"Nobody watched job {job.id} for {allowed_s:g} s.")
+                elif job.used_up:
+                    self._end(job, f"Job {job.id} has no row numbers left; make a new one.")
             self._gone = {job_id: gone for job_id, gone in self._gone.items() if gone.until_s > now_s}
             if now_s - touched_s > _TOUCH_S:
                 touched_s = now_s
