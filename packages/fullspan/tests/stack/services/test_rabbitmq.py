@@ -31,6 +31,9 @@ def test_a_broker_from_start_to_end(tmp_path: Path):
                     assert connection.laddr[0] in ("127.0.0.1", "::1"), "only this machine"
         first = broker.pid
         httpx.put(f"{base}/queues/%2F/kept", auth=auth, json={"durable": True}).raise_for_status()
+        # The broker's own database writes with a delay; what is not on disk a kill takes with it.
+        data = tmp_path / "broker" / "mnesia"
+        assert wait_until(lambda: any(b"kept" in file.read_bytes() for file in data.rglob("*.[DL]*")), 20, 0.1)
 
         broker.hang()
         assert {process.state for process in broker.processes()} == {"T"}
@@ -42,7 +45,7 @@ def test_a_broker_from_start_to_end(tmp_path: Path):
         broker.start()
         assert broker.pid != first
         assert urlsplit(broker.management_url).port == address.port
-        assert wait_until(lambda: httpx.get(f"{base}/queues/%2F/kept", auth=auth).status_code == 200, 10, 0.2)
+        assert wait_until(lambda: httpx.get(f"{base}/queues/%2F/kept", auth=auth).status_code == 200, 30, 0.2)
         broker.stop()
         assert broker.processes() == []
 
