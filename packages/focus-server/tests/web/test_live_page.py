@@ -76,6 +76,7 @@ def test_a_connection_that_is_cut_comes_back_with_the_same_job(live, server):
     server.close(job, 1012, "the server restarts")
     server.until(lambda: server.connections == 2, "the page to connect again")
     assert server.job is job
+    expect(page.get_by_test_id("connection-detail")).to_have_text("waiting for the next line")
     send_what_is_due()
     expect(connection).to_have_text("live")
     assert [text for _, text in said(page, "connection")] == ["reconnecting", "connecting", "live"]

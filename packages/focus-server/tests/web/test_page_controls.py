@@ -175,3 +175,15 @@ def test_the_cursor_reads_frequency_time_level_and_place(open_page, server):
     expect(readout).to_contain_text("Hz")
     page.keyboard.press("Escape")
     expect(readout).to_have_text("Point at the picture to read it.")
+
+
+def test_everything_fits_a_laptop_and_a_tablet(open_page, server):
+    page = open_page("?auto=1&lps=20")
+    send_a_line(server)
+    expect(page.get_by_test_id("connection")).to_have_text("live")
+    for width, height in ((1366, 768), (820, 1180)):
+        page.set_viewport_size({"width": width, "height": height})
+        size = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
+        assert size == [width, height]
+        expect(page.get_by_test_id("readout")).to_be_in_viewport(ratio=1)
+        assert page.get_by_test_id("canvas").bounding_box()["height"] > height / 2

@@ -71,7 +71,7 @@ export class Controls {
 
   /** What is used where nothing was chosen. @param {"height" | "lo" | "hi"} name @param {number} value */
   hint(name, value) {
-    this.#input(name).placeholder = `auto (${value})`;
+    this.#input(name).placeholder = `auto (${String(value).replace("-", "−")})`;
   }
 
   /** Mark the control that a refusal speaks of, and no other. @param {string} detail */

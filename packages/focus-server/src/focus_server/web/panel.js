@@ -65,7 +65,9 @@ export class Panel {
   problem(problem) {
     this.#problem = problem;
     this.write("error", problem?.sentence ?? "");
-    this.write("error-detail", problem?.detail ?? "");
+    // A detail that only names a part of the request is for the control it marks, not for reading.
+    const detail = problem?.detail ?? "";
+    this.write("error-detail", /^[\w.]*$/.test(detail) ? "" : detail);
     this.#page("problem").hidden = !problem;
     this.tick();
   }

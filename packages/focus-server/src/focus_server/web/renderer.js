@@ -39,6 +39,7 @@ export class Renderer {
   /** @type {Ring | null} */ #ring = null;
   /** @type {Uint8Array | null} */ #table = null;
   /** @type {Map<string, (place: WebGLUniformLocation | null) => void>} */ #uniforms = new Map();
+  /** @type {Rgb} */ #empty = [0, 0, 0];
   #width = 1;
   #parts = 1;
   /** Frames drawn since the page was loaded. */
@@ -87,6 +88,7 @@ export class Renderer {
 
   /** @param {Marks} marks */
   setMarks(marks) {
+    this.#empty = marks.empty;
     this.#set("u_empty", (place) => this.#gl.uniform3fv(place, marks.empty));
     this.#set("u_gap", (place) => this.#gl.uniform3fv(place, marks.gap));
     this.#set("u_gap_stripe", (place) => this.#gl.uniform3fv(place, marks.gapStripe));
@@ -102,7 +104,12 @@ export class Renderer {
   draw() {
     const gl = this.#gl;
     const ring = this.#ring;
-    if (!ring || gl.isContextLost()) return;
+    if (gl.isContextLost()) return;
+    if (!ring) {
+      gl.clearColor(...this.#empty, 1);
+      gl.clear(gl.COLOR_BUFFER_BIT);
+      return;
+    }
     this.#upload(ring);
     gl.viewport(0, 0, this.#canvas.width, this.#canvas.height);
     gl.uniform2i(this.#place("u_size"), this.#canvas.width, this.#canvas.height);

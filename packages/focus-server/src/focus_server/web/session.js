@@ -149,7 +149,7 @@ export class Session {
   /** @param {JobAnswer} job @returns {import("./connection.js").Hooks} */
   #hooks(job) {
     return {
-      opened: () => this.#to("connecting", "waiting for the first line"),
+      opened: () => this.#to("connecting", `waiting for the ${this.#lostAtMs ? "next" : "first"} line`),
       message: (data) => this.#message(job, data),
       told: (frame) => this.#tell(frame),
       lost: (reason, pauseMs) => this.#lost(reason, pauseMs),
