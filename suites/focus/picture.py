@@ -133,15 +133,15 @@ class LivePicture:
         self._early.clear()
         self.ready = Moment.now()
 
-    def watch(self, until: Callable[[], bool], within_s: float) -> bool:
-        """Take screenshots until a condition holds; False when it does not within the time."""
+    def watch(self, until: Callable[[], bool], within_s: float, every_s: float = SHOT_EVERY_S) -> bool:
+        """Take a screenshot each `every_s` seconds until a condition holds; False when it does not within the time."""
         deadline = time.monotonic() + within_s
         while not until():
             if time.monotonic() > deadline:
                 return False
             began = time.monotonic()
             self.look()
-            self.page.wait_for_timeout(max(1.0, 1000 * (SHOT_EVERY_S - (time.monotonic() - began))))
+            self.page.wait_for_timeout(max(1.0, 1000 * (every_s - (time.monotonic() - began))))
         return True
 
     def look(self) -> None:
