@@ -113,9 +113,12 @@ class LivePicture:
         """The grid of the job's lines."""
         return Grid.of(self.job)
 
-    def open(self, base: str | None = None) -> None:
-        """Start the observers and the page; return once each later record will be seen at every hop."""
-        tap = AmqpTap(self.stack.endpoint("rabbitmq.amqp"), EXCHANGE, f"fiber.{self.site}.*", self._block)
+    def open(self, base: str | None = None, blocks: str = "*") -> None:
+        """Start the observers and the page; return once each later record will be seen at every hop.
+
+        `blocks` is the group whose blocks are observed, all of them by default.
+        """
+        tap = AmqpTap(self.stack.endpoint("rabbitmq.amqp"), EXCHANGE, f"fiber.{self.site}.{blocks}", self._block)
         self._runner.start(tap)
         self._runner.start(PageFrames(self.page, "/ws/jobs/", self._frame))
         with self.page.expect_response(

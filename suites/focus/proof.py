@@ -46,13 +46,18 @@ class Window:
 
 
 def examine(
-    picture: LivePicture, ledger: Ledger, channels: int, window: Window, late_after_ns: int | None = LATE_AFTER_NS
+    picture: LivePicture,
+    ledger: Ledger,
+    channels: int,
+    window: Window,
+    late_after_ns: int | None = LATE_AFTER_NS,
+    groups: range | None = None,
 ) -> Reconciliation:
-    """Follow every block of the window, and every row from its blocks to the screen."""
+    """Follow every block of the window (of some groups, or of all), and every row from its blocks to the screen."""
     if len(window.rows) == 0:
         raise Inconclusive("No row was due while every observer was looking.")
     numbering = _numbering(ledger, picture.grid)
-    digests = _block_digests(picture, numbering, channels, window)
+    digests = _block_digests(picture, numbering, channels, window, groups or range(group_of(channels) + 1))
     journeys = [Journey(key, [Stage("block", [key], digest=digest)]) for key, digest in digests.items()]
     grid, group = picture.grid, group_of(picture.view.channel)
     for row in window.rows:
@@ -83,13 +88,15 @@ def _numbering(ledger: Ledger, grid: Grid) -> dict[int, int]:
     return numbering
 
 
-def _block_digests(picture: LivePicture, numbering: dict[int, int], channels: int, window: Window) -> dict[str, str]:
+def _block_digests(
+    picture: LivePicture, numbering: dict[int, int], channels: int, window: Window, groups: range
+) -> dict[str, str]:
     """Return the key of every block that the window's rows need, of all groups, with the formula's digest."""
     grid = picture.grid
     blocks = range(grid.blocks(window.first).start, grid.blocks(window.last).stop)
     start = grid.block_start(blocks.start)
     digests = {}
-    for group in range(group_of(channels) + 1):
+    for group in groups:
         if group not in numbering:
             raise Inconclusive(f"No block of group {group} was seen at all.")
         low, high = group * GROUP_SIZE + 1, min((group + 1) * GROUP_SIZE, channels)
