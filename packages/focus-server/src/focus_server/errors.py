@@ -2,12 +2,14 @@
 
 FocusError            what happened, to what, and what to do, in one sentence
 ├── SettingsError     a setting, its file or its environment variable is wrong
-└── BlockError        a message of the live fibre that cannot be used; its reader counts it and goes on
+├── BlockError        a message of the live fibre that cannot be used; its reader counts it and goes on
+├── RecordingError    a recording that is gone, broken or not to be opened; its reader treats it as a gap
+└── CatalogueDown     MongoDB cannot be used now; live views never depend on it
 
 `focus_server.contract.Refusal` is not an error of this tree: it is an answer to a client.
 """
 
-__all__ = ["BlockError", "FocusError", "SettingsError"]
+__all__ = ["BlockError", "CatalogueDown", "FocusError", "RecordingError", "SettingsError"]
 
 
 class FocusError(Exception):
@@ -20,3 +22,11 @@ class SettingsError(FocusError):
 
 class BlockError(FocusError):
     """A live block or an announcement of the fibre that is damaged or of a schema that nobody here knows."""
+
+
+class RecordingError(FocusError):
+    """A recording that is gone, broken, of an unknown schema, or that lies outside its base path."""
+
+
+class CatalogueDown(FocusError):  # noqa: N818 - a state that passes, not a defect
+    """MongoDB cannot be reached or does not answer in time; the text never holds its credentials."""

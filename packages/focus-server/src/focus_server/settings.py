@@ -1,6 +1,6 @@
-"""Settings of the three programs: option, then environment (FOCUS_...), then file (focus.toml), then default.
+"""Settings of the four programs: option, then environment (FOCUS_...), then file (focus.toml), then default.
 
-One file serves all three programs: its keys are the names of the fields below, and a key that none of them has is an
+One file serves all programs: its keys are the names of the fields below, and a key that none of them has is an
 error that names the nearest one. Variables of the environment are not checked that way, because Kubernetes and others
 put their own FOCUS_... variables there.
 """
@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Setting
 
 from focus_server.errors import SettingsError
 
-__all__ = ["AnalyzerSettings", "Effective", "FocusSettings", "ReplaySettings", "ServeSettings"]
+__all__ = ["AnalyzerSettings", "Effective", "FocusSettings", "RecordSettings", "ReplaySettings", "ServeSettings"]
 
 
 def _var(*parts: str) -> Path:
@@ -34,6 +34,7 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)]
 """In the environment and in options a list is written with commas."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds0 = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 SiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -128,6 +129,8 @@ class AnalyzerSettings(BusSettings):
     viewer_wait_bytes: int = Field(default=4 * 2**20, ge=2**16)
     compute_cores: float = Field(default=0.8, gt=0, allow_inf_nan=False)
     """What all jobs together may cost; a job beyond it gets a lower line rate."""
+    mongo_url: SecretStr | None = None
+    """Where jobs are noted down, best effort; without it they are not."""
 
 
 class ReplaySettings(BusSettings):
@@ -144,6 +147,28 @@ class ReplaySettings(BusSettings):
     """Added to the recording, in its own unit."""
     nan_channels: str = ""
     """Channels that are NaN, for example 7,9-12; float32 only."""
+    preroll_s: Seconds0 = 0.0
+    """How much earlier than its first start a new fibre's time begins, so that there is something to have recorded."""
+
+
+class RecordSettings(BusSettings):
+    """`focus-server record`."""
+
+    recordings_dir: Path = Field(default_factory=lambda: _var("focus", "recordings"))
+    mongo_url: SecretStr = SecretStr("mongodb://127.0.0.1:27017/prisma")
+    """With user and password; never an option, because argv is public."""
+    recording_s: int = Field(default=10, ge=1, le=3600)
+    """Length of one file, in seconds of the fibre."""
+    retention_s: Seconds = 600.0
+    """Older files are deleted."""
+    min_free_bytes: int = Field(default=2**30, ge=0)
+    """With less free disk than this recording pauses; live views go on."""
+    pause_keep_s: Seconds = 60.0
+    """So long a paused recorder leaves blocks with the broker; older ones are given up and become a gap."""
+    preroll_s: Seconds0 = 0.0
+    """So much before the first live block is recorded from the replay's formula."""
+    preroll_recording: Path | None = None
+    """The file that the interrogator replays; needed for the pre-roll only."""
 
 
 class ServeSettings(FocusSettings):
@@ -157,10 +182,15 @@ class ServeSettings(FocusSettings):
     allowed_origins: Names = ()
     """Origins beside the server's own that may change state or open a WebSocket."""
     max_body_bytes: int = Field(default=65536, ge=1024)
+    mongo_url: SecretStr | None = None
+    """The catalogue of recordings, with user and password; without it there are live views only."""
+
+
+_PROGRAMS = (AnalyzerSettings, RecordSettings, ReplaySettings, ServeSettings)
 
 
 def _known_keys() -> frozenset[str]:
-    return frozenset().union(*(program.model_fields for program in (AnalyzerSettings, ReplaySettings, ServeSettings)))
+    return frozenset().union(*(program.model_fields for program in _PROGRAMS))
 
 
 def _settings_file(config: Path | None) -> Path | None:
