@@ -71,6 +71,21 @@ def test_a_zombie_does_not_live():
     child.wait()
 
 
+HEADLESS = """
+import ctypes, os, threading
+threading.Thread(target=os.read, args=(0, 1)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_a_process_lives_until_its_last_thread_has_ended():
+    with subprocess.Popen([sys.executable, "-c", HEADLESS], stdin=subprocess.PIPE) as child:
+        assert wait_until(lambda: (found := look_up(child.pid)) is not None and found.state == "Z", 5)
+        assert look_up(child.pid) is not None
+        child.kill()
+        assert wait_until(lambda: look_up(child.pid) is None, 5)
+
+
 def test_a_name_may_hold_anything():
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:

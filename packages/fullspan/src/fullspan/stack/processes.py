@@ -30,6 +30,7 @@ RUN_TAG: Final = "FULLSPAN_RUN"
 COMPONENT_TAG: Final = "FULLSPAN_COMPONENT"
 _PROC: Final = Path("/proc")
 _GONE: Final = "ZX"
+_THREADS: Final = 17
 _POLL_S: Final = 0.01
 
 Find = Callable[[], "Sequence[Process]"]
@@ -59,7 +60,10 @@ class Process:
 
 
 def look_up(pid: int, start_time: int | None = None) -> Process | None:
-    """Return the living process of that pid (and start time, when given), or None; a zombie is not living."""
+    """Return the living process of that pid (and start time, when given), or None; a zombie is not living.
+
+    The first thread of a killed process is a zombie at once, while others may still hold its ports: that is living.
+    """
     try:
         stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -67,7 +71,8 @@ def look_up(pid: int, start_time: int | None = None) -> Process | None:
     name, _, rest = stat.partition("(")[2].rpartition(")")
     fields = rest.split()
     found = Process(pid, int(fields[19]), fields[0], int(fields[1]), int(fields[3]), name)
-    if found.state in _GONE or (start_time is not None and found.start_time != start_time):
+    gone = found.state in _GONE and int(fields[_THREADS]) <= 1
+    if gone or (start_time is not None and found.start_time != start_time):
         return None
     return found
 
