@@ -137,6 +137,8 @@ MEANINGS = [
     (body(start_time=20.0, end_time=10.0), 400, r"^end_time must be after start_time"),
     (body(start_time=10.0, end_time=10.0), 400, r"^end_time must be after start_time"),
     (body(start_time=NOW - 5, end_time=NOW + 1), 400, r"^end_time must not lie in the future"),
+    (body(playrate=0), 400, r"^playrate must be above 0, times real time; it was 0"),
+    (body(playrate=-2), 400, r"^playrate must be above 0"),
     (body(view_type=2, displayTimeAxisDuration=10), 422, r"^displayTimeAxisDuration does not exist for a waterfall"),
     (body(view_type=2, nfftSelection=1024), 422, r"^nfftSelection does not exist for a waterfall"),
     (body(view_type=2, frequencyRange={"min": 0, "max": 9}), 422, r"^frequencyRange does not exist for a waterfall"),
@@ -180,6 +182,7 @@ def test_all_ten_nffts_are_accepted(nfft):
         body(view_type=2, nfftSelection=1, lines_per_second=5),
         body(view_type=2, start_time=NOW - 10, end_time=NOW - 1),
         body(view_type=0, channels={"min": 1, "max": 3}, displayTimeAxisDuration=0.1),
+        body(start_time=NOW - 10, end_time=NOW, playrate=0.25),
     ],
 )
 def test_the_edges_are_accepted(document):

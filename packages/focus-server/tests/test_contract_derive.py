@@ -180,3 +180,28 @@ def test_groups_cover_the_range_in_order_with_sizes_that_hardly_differ(low, amou
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] - sizes[-1] <= 1
     assert len(groups) == parts
+
+
+def historic(seconds, height, fs=Fraction(2000), **fields):
+    body = {"view_type": 1, "channels": {"min": 1, "max": 1}, "displayInfo": {"height": height}, "nfftSelection": 1024}
+    times = {"start_time": 1_700_000_000.5, "end_time": 1_700_000_000.5 + seconds}
+    return request_hop(ConfigureRequest.read(body | times | fields), fs)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "height", "fields", "hop"),
+    [
+        (60, 100, {}, 512),  # 233 lines of 120,000 samples
+        (60, 58, {}, 2069),  # 4 * 58 = 232 are fewer
+        (60, 59, {}, 512),
+        (600, 100, {}, 12_000),
+        (600, 100, {"overlap": 0.5}, 512),
+        (600, 100, {"lines_per_second": 20}, 100),
+        (600, 7, {"fs": ODD_FS}, 171_427),
+        (600, 100, {"view_type": 2, "nfftSelection": None}, 12_000),
+        (20, 100, {"view_type": 2, "nfftSelection": None}, 100),
+        (0.25, 1, {}, 512),
+    ],
+)
+def test_many_lines_of_a_historic_view_become_as_many_as_are_shown(seconds, height, fields, hop):
+    assert historic(seconds, height, **fields) == hop

@@ -36,17 +36,28 @@ class LoweredRate(_Answer):
 
 
 class JobMetadata(_Answer):
-    """What a viewer needs to read a job's rows: fs in samples/s, dx in m, `ready_in_s` until the first row exists."""
+    """What a viewer needs to read a job's rows: fs in samples/s, dx in m, `ready_in_s` until the first row exists.
+
+    `lines`, `recording_ids` and `left_out` are a historic job's: its `row_index` is below `lines`, the recordings that
+    it plays, and those in its time range that it cannot play with them, because they are another fibre's.
+    """
 
     units: str
     fs: float
     dx: float
     recording_ids: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    lines: int | None = None
     ready_in_s: float
     lowered: LoweredRate | None = None
     grid: Grid
     display_info: DisplayInfo = Field(alias="displayInfo")
     duration_s: float | None = Field(default=None, alias="displayTimeAxisDuration")
+
+    @property
+    def historic(self) -> bool:
+        """True when the job plays recordings, false when it shows the live fibre."""
+        return bool(self.recording_ids)
 
 
 class ConfigureAnswer(_Answer):

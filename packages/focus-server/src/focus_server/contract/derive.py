@@ -3,7 +3,7 @@
 from fractions import Fraction
 from math import ceil, floor
 
-from focus_server.contract.limits import MAX_STREAMS, WATERFALL_LINES_PER_SECOND
+from focus_server.contract.limits import MAX_STREAMS, MOST_LINES_PER_HEIGHT, WATERFALL_LINES_PER_SECOND
 from focus_server.contract.refusal import Refusal
 from focus_server.contract.request import ConfigureRequest, View
 
@@ -71,8 +71,19 @@ def request_bins(request: ConfigureRequest, fs: Fraction) -> tuple[int, int] | N
 
 
 def request_hop(request: ConfigureRequest, fs: Fraction) -> int:
-    """Find the samples from line to line that a request asks for."""
-    return hop_samples(fs, request.effective_nfft, request.overlap, request.lines_per_second)
+    """Find the samples from line to line that a request asks for.
+
+    A historic request that asks for no rate, and of which more than 4·height lines would come, gets about `height`.
+    """
+    hop = hop_samples(fs, request.effective_nfft, request.overlap, request.lines_per_second)
+    if request.start_time is None or request.end_time is None:
+        return hop
+    if request.overlap is not None or request.lines_per_second is not None:
+        return hop
+    samples = (exact(request.end_time) - exact(request.start_time)) * fs
+    lines = (samples - max(request.effective_nfft or 1, hop)) // hop + 1
+    height = request.display_info.height
+    return max(hop, round(samples / height)) if lines > MOST_LINES_PER_HEIGHT * height else hop
 
 
 def stream_amount(view: View, channel_amount: int) -> int:

@@ -17,6 +17,9 @@ MIN_LINES_PER_SECOND: Final = 0.1
 """A line that takes longer than ten seconds would outgrow the samples that the analyzer keeps."""
 WATERFALL_LINES_PER_SECOND: Final = 20
 
+MOST_LINES_PER_HEIGHT: Final = 4
+"""A historic view of more than so many lines for each one that is shown gets fewer, unless a rate was asked for."""
+
 MAX_STREAMS: Final = 3
 """Streams of a multichannel job; the other views have one."""
 

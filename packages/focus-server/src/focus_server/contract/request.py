@@ -97,6 +97,8 @@ class ConfigureRequest(_Part):
     end_time: Number | None = None
     overlap: Number | None = None
     lines_per_second: Number | None = None
+    playrate: Number | None = None
+    """How many seconds of a recording are played in one second; as fast as the viewer reads when absent."""
 
     @property
     def historic(self) -> bool:

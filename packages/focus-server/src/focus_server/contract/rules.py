@@ -33,6 +33,8 @@ def check_request(request: ConfigureRequest, channels: Channels | None = None, n
     _check_band(request)
     _check_rate(request)
     _check_times(request, time.time() if now is None else now)
+    if request.playrate is not None and request.playrate <= 0:
+        raise _broken("playrate", f"must be above 0, times real time; it was {request.playrate:g}.")
 
 
 def _broken(field: str, what: str, status: int = 400) -> Refusal:
