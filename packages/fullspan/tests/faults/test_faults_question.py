@@ -83,7 +83,8 @@ def test_it_is_asked_again_until_it_is_answered(listener):
         ("http://localhost:70/health", 7, "an HTTP answer"),
         ("http://127.0.0.1:71/", None, None),
         ("http://elsewhere:70/", None, None),
-        ("mongodb://127.0.0.1:70/", None, None),
+        ("mongodb://u:secret@127.0.0.1:70/prisma", 7, "a MongoDB greeting"),
+        ("ftp://127.0.0.1:70/", None, None),
     ],
 )
 def test_an_address_has_the_question_of_its_scheme(url, port, name):

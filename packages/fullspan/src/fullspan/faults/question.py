@@ -1,7 +1,7 @@
 """A question to a component that only a living program answers; a port that merely accepts is not an answer.
 
 The kernel completes TCP connections for a process that stands still, so a connection proves nothing about a hang. A
-question is bytes to send and the first bytes of any answer: the AMQP header, or an HTTP request.
+question is bytes to send and the first bytes of any answer: the AMQP header, an HTTP request, MongoDB's greeting.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from fullspan.faults.evidence import Observed
+from fullspan.stack.services.mongodb import HELLO
 
 __all__ = ["Asked", "Question"]
 
@@ -24,13 +25,14 @@ _RETRY_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to send to an address, and how any answer begins; `name` says it in words."""
+    """What to send to an address, and how any answer begins, after `skip` bytes; `name` says it in words."""
 
     host: str
     port: int
     send: bytes
     expect: bytes
     name: str
+    skip: int = 0
 
     @classmethod
     def of_url(cls, url: str, leads_to: Mapping[int, int]) -> Self | None:
@@ -44,6 +46,9 @@ class Question:
             return None
         if parts.scheme == "amqp":
             return cls("127.0.0.1", port, b"AMQP\x00\x00\x09\x01", b"\x01", "an AMQP greeting")
+        if parts.scheme == "mongodb":
+            # An answer's header: its length, its number, the number of the question, which is 1, and so on.
+            return cls("127.0.0.1", port, HELLO, b"\x01\x00\x00\x00", "a MongoDB greeting", skip=8)
         if parts.scheme == "http":
             request = f"HEAD {parts.path or '/'} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
             return cls("127.0.0.1", port, request.encode(), b"HTTP/", "an HTTP answer")
@@ -91,7 +96,7 @@ class Asked:
             return Observed(False, f"no answer: {name} was awaited for {time.monotonic() - self._asked_at:.2f} s")
         got = b""
         with contextlib.suppress(OSError):
-            got = self._socket.recv(len(self.question.expect))
+            got = self._socket.recv(self.question.skip + len(self.question.expect))[self.question.skip :]
         if got and self.question.expect.startswith(got):
             return Observed(True, f"{name} came")
         return Observed(False, f"the connection was closed instead of {name}")

@@ -6,20 +6,18 @@ user and password come from the environment, because arguments can be read by ev
 
 import os
 import secrets
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import click
 
 from fullspan.errors import FullspanError, UsageError
 from fullspan.stack.ports import hold_free_port
+from fullspan.stack.services.child import run_child
 from fullspan.stack.services.executables import Executable
 from fullspan.stack.services.rabbitmq_plugins import link_plugins
 
@@ -124,10 +122,7 @@ class Broker:
             environment["RABBITMQ_PLUGINS_DIR"] = str(self.folder / "plugins")
         epmd = subprocess.Popen([EPMD.find()], env=environment, stdin=subprocess.DEVNULL)
         try:
-            with subprocess.Popen([server], env=environment, stdin=subprocess.DEVNULL) as broker:
-                told = _stop_when_told(broker, until_eof)
-                code = broker.wait()
-                return 0 if told.is_set() else code
+            return run_child([server], environment, _STOP_S, until_eof=until_eof)
         finally:
             epmd.kill()
             epmd.wait()
@@ -139,35 +134,6 @@ _PASSED_ON: Final = ("PATH", "TMPDIR", "TZ", "FULLSPAN_RUN", "FULLSPAN_COMPONENT
 def _binary(text: str) -> str:
     """Return an Erlang term for a text of any characters."""
     return f"<<{','.join(str(byte) for byte in text.encode())}>>"
-
-
-def _stop_when_told(broker: "subprocess.Popen[bytes]", until_eof: bool) -> threading.Event:
-    """End the broker on SIGTERM or SIGINT, or when standard input ends; kill it when it takes longer than it needs.
-
-    The event that is returned tells whether it was told to end.
-    """
-    told = threading.Event()
-
-    def stop() -> None:
-        told.set()
-        broker.terminate()
-        killer = threading.Timer(_STOP_S, broker.kill)
-        killer.daemon = True
-        killer.start()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop()
-
-    def at_eof() -> None:
-        while os.read(0, 4096):
-            pass
-        stop()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    if until_eof:
-        threading.Thread(target=at_eof, daemon=True).start()
-    return told
 
 
 def _credentials(environment: Mapping[str, str]) -> tuple[str, str]:
