@@ -4,6 +4,7 @@ import pytest
 
 from fullspan.errors import UsageError
 from fullspan.faults import Bandwidth, Blackhole, Latency, Reset, Stall
+from fullspan.testing import check_fault
 from fullspan.verdict import Verdict
 
 LINK = "page-web"
@@ -79,6 +80,10 @@ def test_a_link_made_at_run_time_can_be_broken(fragile, faults, traffic_to):
         assert fragile.call("GET", "/links/page-job")["toxics"]["stall"] is True
     assert faults.evidence[0].verdict is Verdict.PASS
     assert fragile.call("GET", "/links/page-job")["toxics"]["stall"] is False
+
+
+def test_a_link_fault_does_what_a_fault_must_do(faults, traffic):
+    assert check_fault(Reset(LINK), faults, traffic.more_failures).kind == "reset"
 
 
 def test_unknown_links_and_senseless_toxics_are_refused(faults):

@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from fullspan.errors import UsageError
-from fullspan.faults import Hang, Kill, Question, Restart
+from fullspan.faults import Hang, Kill, Question, Restart, Stop
 from fullspan.stack.processes import look_up, wait_until
+from fullspan.testing import check_fault
 from fullspan.timeline import read_timeline
 from fullspan.verdict import Verdict
 
@@ -89,18 +90,73 @@ def test_a_question_that_is_answered_during_the_hang_is_inconclusive(fragile, fa
     assert evidence.bit_detail.endswith("stood still, and yet an HTTP answer came")
 
 
-@pytest.mark.parametrize(("make", "ending"), [(Kill, "killed"), (Restart, "stopped")])
-def test_what_is_killed_or_restarted_comes_back_as_new_processes(fragile, faults, make, ending):
+@pytest.mark.parametrize(("make", "ending"), [(Kill, "killed"), (Stop, "stopped")])
+def test_what_is_killed_or_stopped_comes_back_as_new_processes(fragile, faults, make, ending):
     before = identities(fragile, "web")
     with faults.active(make("web")):
         assert fragile.components["web"].state == ending
         assert all(look_up(*identity) is None for identity in before)
     (evidence,) = faults.evidence
     assert evidence.verdict is Verdict.PASS
-    assert "had ended; an HTTP answer was refused" in evidence.bit_detail
+    assert "had ended" in evidence.bit_detail
+    assert "; an HTTP answer was refused" in evidence.bit_detail
     assert "was started; an HTTP answer came" in evidence.heal_detail
     assert not before & identities(fragile, "web")
     assert httpx.get(fragile.endpoint("web.http"), timeout=5).status_code == 200
+
+
+def test_a_stopped_component_stays_down_for_the_block_and_its_ending_is_told(fragile, faults):
+    (before,) = fragile.component("quiet").processes()
+    with faults.active(Stop("quiet")) as fault:
+        assert fragile.component("quiet").processes() == []
+        assert not fault.has_bitten
+    (evidence,) = faults.evidence
+    assert evidence.bit_detail == f"pid {before.pid} had ended (by SIGTERM)"
+    (after,) = fragile.component("quiet").processes()
+    assert evidence.heal_detail == f"pid {after.pid} was started"
+    assert fragile.components["quiet"].state == "ready"
+
+
+def test_a_restarted_component_is_back_when_the_block_begins(fragile, faults, timeline):
+    before = identities(fragile, "web")
+    with faults.active(Restart("web")) as fault:
+        assert fragile.components["web"].state == "ready"
+        assert httpx.get(fragile.endpoint("web.http"), timeout=5).status_code == 200
+        during = identities(fragile, "web")
+        assert during
+        assert not during & before
+        assert fault.has_bitten
+        inside = fault.evidence()
+    (evidence,) = faults.evidence
+    assert evidence == inside, "nothing is done at the end of the block"
+    assert identities(fragile, "web") == during
+    assert evidence.verdict is Verdict.PASS
+    assert "had ended (by SIGTERM); an HTTP answer was refused" in evidence.bit_detail
+    assert evidence.heal_detail.endswith("was started; an HTTP answer came")
+    assert 0 < (evidence.healed_mono_ns - evidence.injected_mono_ns) / 1e9 < 10
+    assert 0 < evidence.recovery_s < 10
+    injected, healed = read_timeline(timeline.path)
+    assert (injected.kind, healed.kind) == ("fault.injected", "fault.healed")
+    assert healed.attributes["healed_mono_ns"] < injected.mono_ns
+
+
+def test_restart_of_what_does_not_run_is_inconclusive_and_does_not_start_it(fragile, faults):
+    fragile.component("quiet").stop()
+    try:
+        with faults.active(Restart("quiet")):
+            pass
+        assert fragile.components["quiet"].state == "stopped"
+    finally:
+        fragile.component("quiet").start()
+    assert faults.evidence[0].reason == "The fault restart of quiet did not bite: it was not running before the fault."
+
+
+@pytest.mark.parametrize("make", [Hang, Kill, Restart, Stop])
+@pytest.mark.parametrize("component", ["web", "quiet"])
+def test_every_kind_does_what_a_fault_must_do_to_every_component(fragile, faults, make, component):
+    evidence = check_fault(make(component), faults)
+    assert evidence.kind == make.kind
+    assert fragile.components[component].state == "ready"
 
 
 def test_kill_of_what_does_not_run_is_inconclusive_and_does_not_start_it(fragile, faults):

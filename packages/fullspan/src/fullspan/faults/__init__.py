@@ -5,7 +5,7 @@ from fullspan.faults.evidence import Evidence, Observed
 from fullspan.faults.faults import Faults
 from fullspan.faults.lease import LeasedStack
 from fullspan.faults.link import Bandwidth, Blackhole, Latency, Reset, Stall
-from fullspan.faults.process import Hang, Kill, Restart
+from fullspan.faults.process import Hang, Kill, Restart, Stop
 from fullspan.faults.question import Question
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "Reset",
     "Restart",
     "Stall",
+    "Stop",
 ]

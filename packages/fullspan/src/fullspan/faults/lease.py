@@ -52,6 +52,10 @@ class LeasedStack:
         """Return the living processes of a component."""
         return self._stack.component(component).processes()
 
+    def ending(self, component: str) -> str:
+        """Return how a component that is down has ended, in words."""
+        return self._stack.components[component].detail.removeprefix("ended ")
+
     def act(self, component: str, verb: str) -> None:
         """Hang, resume, kill, stop or start a component; returns when it is so."""
         self._stack.call("POST", f"/components/{component}/{verb}", lease=self._lease)

@@ -1,4 +1,4 @@
-"""Faults of a component's processes: they stand still, they are killed, or they are stopped and started again."""
+"""Faults of a component's processes: they stand still, are killed, stay down for a time, or are started anew."""
 
 from collections.abc import Iterable
 from typing import ClassVar
@@ -9,7 +9,7 @@ from fullspan.faults.lease import LeasedStack
 from fullspan.faults.question import Asked, Question
 from fullspan.stack.processes import Process, look_up, wait_until
 
-__all__ = ["Hang", "Kill", "Restart"]
+__all__ = ["Hang", "Kill", "Restart", "Stop"]
 
 # A healthy program answers a greeting within milliseconds; silence for this long tells the difference.
 _SILENCE_S = 0.5
@@ -18,7 +18,7 @@ _STOPPED = "Tt"
 
 
 class _ProcessFault(Fault):
-    """What the three have in common: a question is asked of the component while the fault is on, and after it.
+    """What all have in common: a question is asked of the component while the fault is on, and after it.
 
     Without `question` the component's endpoints tell which one suits. A component that serves nobody over TCP has
     none; then its processes alone are the evidence.
@@ -129,12 +129,36 @@ class Kill(_Ended):
     end_with = "start"
 
 
-class Restart(_Ended):
-    """A component is stopped the way it likes to be stopped and, at the end of the fault, started again."""
+class Stop(_Ended):
+    """A component is stopped the way it likes to be stopped, stays down, and is started again at the end of the fault.
 
-    kind = "restart"
+    A component that does not end in its time is killed; the evidence then says so.
+    """
+
+    kind = "stop"
     begin_with = "stop"
     end_with = "start"
+
+    def _effect(self, stack: LeasedStack) -> Observed:
+        seen = super()._effect(stack)
+        return Observed(True, f"{seen.detail} ({stack.ending(self.target)})") if seen.seen else seen
+
+
+class Restart(Stop):
+    """A component is stopped and at once started again, both when the fault begins; the block sees what follows.
+
+    Its evidence is complete when the block is entered: what was seen while it was down, and that it came back.
+    """
+
+    kind = "restart"
+
+    def inject(self, stack: LeasedStack) -> None:
+        """Stop it, look, and start it; return when it is back."""
+        super().inject(stack)
+        super().heal(stack)
+
+    def heal(self, stack: LeasedStack) -> None:
+        """Do nothing: it was healed when it was injected."""
 
 
 def _pids(processes: Iterable[Process]) -> str:
