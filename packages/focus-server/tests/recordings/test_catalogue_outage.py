@@ -1,0 +1,94 @@
+"""MongoDB killed, hung and back: every call ends within two seconds, and the next one works again by itself."""
+
+import asyncio
+import time
+
+import pytest
+
+from focus_server.errors import CatalogueDown
+from focus_server.recordings.address import MongoAddress
+from focus_server.recordings.catalogue import Catalogue
+
+pytestmark = pytest.mark.anyio
+
+LONGEST_S = 2.0
+BACK_S = 20
+EVER = (0, 2**62)
+
+
+async def refused(call, match):
+    begin = time.monotonic()
+    with pytest.raises(CatalogueDown, match=match) as down:
+        await call
+    assert time.monotonic() - begin < LONGEST_S
+    assert "mongodb://" not in str(down.value)
+    return str(down.value)
+
+
+async def works_again(catalogue):
+    async with asyncio.timeout(BACK_S):
+        while True:
+            try:
+                return await catalogue.find(*EVER)
+            except CatalogueDown:
+                continue
+
+
+@pytest.fixture
+async def filled(catalogue, make_entry):
+    """More base paths than one, so that a call consists of several commands."""
+    entries = [make_entry(slot, base_path=f"/data/{slot}") for slot in range(4)]
+    for entry in entries:
+        await catalogue.finished(entry)
+    return entries
+
+
+async def test_a_kill(mongo, catalogue, filled, make_entry):
+    mongo.kill()
+    try:
+        sentence = await refused(catalogue.find(*EVER), "MongoDB cannot be reached")
+        assert (catalogue.state.state, catalogue.state.detail) == ("down", sentence)
+        calls = [catalogue.ranges(*EVER), catalogue.finished(make_entry()), catalogue.save_job({"job_id": "0-1"})]
+        await asyncio.gather(*(refused(call, "MongoDB") for call in [*calls, catalogue.ping(), catalogue.prepare()]))
+    finally:
+        mongo.start()
+    assert await works_again(catalogue) == filled
+    assert catalogue.state.state == "up"
+
+
+async def test_a_hang(mongo, catalogue, filled):
+    mongo.hang()
+    try:
+        await asyncio.gather(*(refused(catalogue.find(*EVER), "MongoDB does not answer in time") for _ in range(50)))
+        await refused(catalogue.ping(), "MongoDB")
+        begin = time.monotonic()
+        async with Catalogue(MongoAddress(mongo.url)) as fresh:
+            await refused(fresh.ping(), "MongoDB")
+            begin = time.monotonic()
+        assert time.monotonic() - begin < 1, "closing does not wait for a server that hangs"
+    finally:
+        mongo.resume()
+    assert await works_again(catalogue) == filled
+
+
+async def test_a_hang_between_two_commands_of_one_call(mongo, catalogue, filled):
+    async with asyncio.timeout(BACK_S):
+        answers = asyncio.gather(*(catalogue.find(*EVER) for _ in range(200)), return_exceptions=True)
+        await catalogue.ping()
+        mongo.hang()
+        try:
+            begin = time.monotonic()
+            found = await answers
+            assert time.monotonic() - begin < LONGEST_S
+        finally:
+            mongo.resume()
+    assert all(answer == filled or isinstance(answer, CatalogueDown) for answer in found)
+    assert any(isinstance(answer, CatalogueDown) for answer in found)
+    assert await works_again(catalogue) == filled
+
+
+async def test_a_wrong_password_is_named_and_not_shown(mongo):
+    wrong = MongoAddress(mongo.url.replace("@", "x@"))
+    async with Catalogue(wrong) as catalogue:
+        sentence = await refused(catalogue.ping(), "user or the password")
+    assert wrong.url.partition("@")[0].rpartition(":")[2] not in sentence
