@@ -75,7 +75,7 @@ def test_a_profile_is_merged_deeply_and_null_takes_away(good: Path):
         ("  ready: {tcp", "  redy: {tcp", "at components.broker: the key 'redy' is not known. Did you mean 'ready'?"),
         ("name: good", "nmae: good", "the key 'nmae' is not known. Did you mean 'name'?"),
         ("ready: {tcp", "ready: {tpc", "at components.broker.ready: the key 'tpc' is not known. Did you mean 'tcp'?"),
-        ("ready: {tcp", "ready: {http: x, tcp", "exactly one of amqp, http, log, tcp is needed, 2 are there"),
+        ("ready: {tcp", "ready: {http: x, tcp", "exactly one of amqp, http, log, mongo, tcp is needed, 2 are there"),
         ("timeout_s: 60", "timeout_s: -1", "at components.broker.ready.timeout_s: Input should be greater than 0"),
         ("stop: {signal: SIGINT", "stop: {signal: SIGNIT", "at components.broker.stop.signal: Input should be"),
         ("{fixed: 5672}", "{fixd: 5672}", "at components.broker.ports.amqp: the key 'fixd' is not known."),
@@ -87,7 +87,7 @@ def test_a_profile_is_merged_deeply_and_null_takes_away(good: Path):
         ("from: client", "from: clinet", "is from 'clinet', which is no component. Did you mean 'client'?"),
         ("schema: fullspan/stack/1", "schema: other", "at schema: Input should be 'fullspan/stack/1'"),
         ("schema: fullspan/stack/1\n", "", "at schema: this key is missing."),
-        ("password: random", "password: hunter2", "at secrets.password: String should match pattern"),
+        ("password: random", "password: hunter2", "at secrets.password.from: String should match pattern"),
         ("run: [run-client]", "run: run-client", "at components.client.run: a list is needed here."),
         ("run: [run-client]", "run: []", "at components.client.run: Tuple should have at least 1 item"),
         ("DEBUG: 1", "DEBUG: yes", "at components.broker.env.DEBUG: a text is needed here; put it in quotes."),
@@ -171,6 +171,6 @@ def test_the_schema_describes_what_stands_in_the_file():
     schema = StackModel.model_json_schema(by_alias=True)
     assert set(schema["required"]) == {"schema", "name", "components"}
     ready = schema["$defs"]["ReadyModel"]
-    assert set(ready["properties"]) == {"amqp", "http", "log", "tcp", "timeout_s"}
+    assert set(ready["properties"]) == {"amqp", "http", "log", "mongo", "tcp", "timeout_s"}
     assert ready["additionalProperties"] is False
     assert schema["$defs"]["LinkModel"]["required"] == ["from", "to"]

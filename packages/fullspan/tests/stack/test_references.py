@@ -5,13 +5,18 @@ from pathlib import Path
 import pytest
 
 from fullspan.errors import StackError, UsageError
+from fullspan.stack.model import SecretModel
 from fullspan.stack.references import References
 from fullspan.stack.secret_values import SecretValues
 
 
+def values(given, project: Path, **options) -> SecretValues:
+    return SecretValues({name: SecretModel.model_validate(each) for name, each in given.items()}, project, **options)
+
+
 @pytest.fixture
 def references(tmp_path: Path) -> References:
-    return References({"broker.amqp": "4711", "self.dir": "/x"}, SecretValues({"password": "random"}, tmp_path))
+    return References({"broker.amqp": "4711", "self.dir": "/x"}, values({"password": "random"}, tmp_path))
 
 
 def test_references_are_replaced(references: References):
@@ -46,12 +51,21 @@ def test_the_environment(references: References, monkeypatch: pytest.MonkeyPatch
 def test_secrets_come_from_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TOKEN", "from-environment")
     (tmp_path / "token").write_text("from-file\n")
-    secrets = SecretValues({"a": "env:TOKEN", "b": "file:token", "c": "random"}, tmp_path)
+    secrets = values({"a": "env:TOKEN", "b": "file:token", "c": "random"}, tmp_path)
     assert (secrets["a"], secrets["b"]) == ("from-environment", "from-file")
     assert len(secrets["c"]) == 32
-    assert SecretValues({"c": "random"}, tmp_path)["c"] != secrets["c"]
+    assert values({"c": "random"}, tmp_path)["c"] != secrets["c"]
     assert "from" not in repr(secrets)
     assert sorted(secrets.values) == sorted(["from-environment", "from-file", secrets["c"]])
+
+
+def test_a_well_known_value_is_used_on_well_known_ports_only(tmp_path: Path):
+    given = {"a": {"from": "random", "fixed": "guest"}, "b": "random"}
+    free, fixed = values(given, tmp_path), values(given, tmp_path, fixed=True)
+    assert len(free["a"]) == 32
+    assert len(free.values) == 2
+    assert fixed["a"] == "guest"
+    assert fixed.values == [fixed["b"]], "a well-known value is not taken out of what is said"
 
 
 @pytest.mark.parametrize(
@@ -61,10 +75,10 @@ def test_secrets_come_from_their_places(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_missing_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str, words: str):
     monkeypatch.delenv("NOTHING", raising=False)
     with pytest.raises(StackError, match=f"The secret 'key' is missing: .*{words}"):
-        SecretValues({"key": reference}, tmp_path)
+        values({"key": reference}, tmp_path)
 
 
 def test_an_empty_secret_file(tmp_path: Path):
     (tmp_path / "empty").write_text("\n")
     with pytest.raises(StackError, match="is empty"):
-        SecretValues({"key": "file:empty"}, tmp_path)
+        values({"key": "file:empty"}, tmp_path)

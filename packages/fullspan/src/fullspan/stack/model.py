@@ -54,6 +54,25 @@ class PortModel(Strict):
     fixed: PortNumber | None = None
 
 
+class SecretModel(Strict):
+    """Where a secret comes from; with `--fixed-ports` it is the well-known value given here, which is no secret."""
+
+    source: Annotated[str, StringConstraints(pattern=r"^(env:.+|file:.+|random)$")] = Field(alias="from")
+    fixed: Annotated[str, StringConstraints(min_length=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        """Let the source alone stand for all."""
+        return {"from": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe both ways of writing it."""
+        fields = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [fields["properties"]["from"], fields]}
+
+
 class ReadyModel(BaseModel):
     """When a component is ready: what one probe, such as `tcp` or `http`, has to see within `timeout_s`."""
 
@@ -171,7 +190,7 @@ class StackModel(Strict):
     components: dict[Identifier, ComponentModel] = Field(min_length=1)
     links: dict[Identifier, LinkModel] = {}
     endpoints: dict[EndpointName, str] = {}
-    secrets: dict[SecretName, Annotated[str, StringConstraints(pattern=r"^(env:.+|file:.+|random)$")]] = {}
+    secrets: dict[SecretName, SecretModel] = {}
     profiles: dict[str, dict[str, Any] | None] = {}
 
     @field_validator("components")

@@ -62,7 +62,7 @@ class Plan:
         cls, file: Path, model: StackModel, folder: RunFolder, profile: str | None = None, fixed_ports: bool = False
     ) -> "Plan":
         """Make the secrets and choose the ports. Raises StackError for a secret or a port that cannot be had."""
-        values = SecretValues(model.secrets, project_of(file))
+        values = SecretValues(model.secrets, project_of(file), fixed=fixed_ports)
         held: dict[str, dict[str, HeldPort]] = {}
         plan = cls(file, profile, model, folder, _run_id(model.name), values, held)
         try:

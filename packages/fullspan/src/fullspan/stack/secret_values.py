@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from fullspan.errors import StackError
+from fullspan.stack.model import SecretModel
 
 __all__ = ["SecretValues"]
 
@@ -14,10 +15,18 @@ _RANDOM_BYTES: Final = 16
 
 
 class SecretValues:
-    """Values by name; a `random` one is made here, so it is another one in every bring-up."""
+    """Values by name; a `random` one is made here, so it is another one in every bring-up.
 
-    def __init__(self, references: Mapping[str, str], project: Path) -> None:
-        self._values = {name: _resolve(name, reference, project) for name, reference in references.items()}
+    With `fixed` those that have a well-known value are that one.
+    """
+
+    def __init__(self, secrets: Mapping[str, SecretModel], project: Path, *, fixed: bool = False) -> None:
+        self._known = {name: secret.fixed for name, secret in secrets.items() if fixed and secret.fixed}
+        made = {
+            name: _resolve(name, secret.source, project) for name, secret in secrets.items() if name not in self._known
+        }
+        self._secret = made
+        self._values = {**made, **self._known}
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]
@@ -32,8 +41,8 @@ class SecretValues:
 
     @property
     def values(self) -> list[str]:
-        """The secrets themselves, for those who have to take them out of something."""
-        return list(self._values.values())
+        """The secrets themselves, for those who have to take them out of something; a well-known value is none."""
+        return list(self._secret.values())
 
 
 def _resolve(name: str, reference: str, project: Path) -> str:
