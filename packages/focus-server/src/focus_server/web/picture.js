@@ -1,10 +1,11 @@
 // @ts-check
 /**
  * The canvas with the lines: as large as its place on the page, or, as a proof, exactly one pixel for each value with
- * the line's number in black and white at its left. It is drawn once per frame at most, and only when it changed.
+ * the line's number in black and white at its left. It is drawn only when it changed.
  */
 
 import { colourTable } from "./colours.js";
+import { Frames } from "./frames.js";
 import { PROOF_MARKS, themeMarks } from "./marks.js";
 import { PictureError, Renderer } from "./renderer.js";
 
@@ -17,8 +18,7 @@ export class Picture {
   #canvas;
   #proof;
   #renderer;
-  #drawn;
-  #asked = false;
+  #frames;
 
   /**
    * @param {HTMLCanvasElement} canvas @param {boolean} proof @param {() => void} drawn called after each frame
@@ -27,8 +27,11 @@ export class Picture {
   constructor(canvas, proof, drawn) {
     this.#canvas = canvas;
     this.#proof = proof;
-    this.#drawn = drawn;
     this.#renderer = new Renderer(canvas);
+    this.#frames = new Frames(() => {
+      this.#renderer.draw();
+      drawn();
+    }, () => this.#renderer.busy);
     this.#renderer.onRestored = () => this.redraw();
     this.#renderer.setStrip(proof ? STRIP : 0);
     if (proof) this.#renderer.setMarks(PROOF_MARKS);
@@ -40,11 +43,16 @@ export class Picture {
     return Math.max(1, this.#canvas.clientHeight);
   }
 
-  /** @param {Ring} ring @throws {PictureError} when it is too large to be drawn */
+  /** Lines of so many values that can be drawn at most. @param {number} values */
+  most(values) {
+    return this.#renderer.mostLines(values);
+  }
+
+  /** Show other lines from now on, none of the ones before. @param {Ring} ring @throws {PictureError} when too large */
   show(ring) {
     if (this.#proof) this.#measureProof(ring);
     this.#renderer.show(ring);
-    this.redraw();
+    this.#frames.now();
   }
 
   /** @param {import("./colours.js").ColourName} name */
@@ -67,13 +75,7 @@ export class Picture {
   }
 
   redraw() {
-    if (this.#asked) return;
-    this.#asked = true;
-    requestAnimationFrame(() => {
-      this.#asked = false;
-      this.#renderer.draw();
-      this.#drawn();
-    });
+    this.#frames.want();
   }
 
   /** @param {ResizeObserverEntry} entry */
@@ -85,8 +87,7 @@ export class Picture {
     this.#canvas.width = width;
     this.#canvas.height = height;
     // A canvas that was resized is blank until it is drawn; waiting for the next frame would flash.
-    this.#renderer.draw();
-    this.#drawn();
+    this.#frames.now();
   }
 
   /** @param {Ring} ring */

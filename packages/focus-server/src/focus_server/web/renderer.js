@@ -1,21 +1,24 @@
 // @ts-check
 /**
  * Draws a ring with WebGL2: levels in an R32F texture, row numbers in an R32I texture, colours in a table of 256, all
- * NEAREST. Only lines that changed are uploaded; range and colours are uniforms, so changing them uploads nothing.
+ * NEAREST. Lines that changed are uploaded, many at a time, and drawn once into a texture as wide as the picture; a
+ * frame only puts that on the screen. A new range or new colours draw all lines once more and upload nothing.
  */
 
 import { ENTRIES } from "./colours.js";
-import { FRAGMENT_SHADER, VERTEX_SHADER } from "./shader.js";
+import { PictureError, Program } from "./program.js";
+import { LINE_SHADER, SCREEN_SHADER } from "./shader.js";
+
+export { PictureError };
 
 /** @typedef {import("./ring.js").Ring} Ring */
 /** @typedef {readonly [number, number, number]} Rgb 0..1 */
 /** @typedef {{ empty: Rgb, gap: Rgb, gapStripe: Rgb, noValue: Rgb }} Marks how a picture shows what is not there */
 
-export class PictureError extends Error {}
-
 const LEVELS_UNIT = 0;
 const ROWS_UNIT = 1;
 const COLOURS_UNIT = 2;
+const DRAWN_UNIT = 3;
 /** 128 MB of levels, once in memory and once in a texture. */
 const MOST_VALUES = 2 ** 25;
 
@@ -26,6 +29,8 @@ export class Renderer {
     if (!gl) throw new PictureError("This browser offers no WebGL2, which the picture needs; use a current browser.");
     this.#gl = gl;
     this.#canvas = canvas;
+    this.#liner = new Program(gl, LINE_SHADER);
+    this.#screen = new Program(gl, SCREEN_SHADER);
     this.#prepare();
     canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
     canvas.addEventListener("webglcontextrestored", () => this.#restore());
@@ -33,15 +38,21 @@ export class Renderer {
 
   #gl;
   #canvas;
-  /** @type {WebGLProgram} */ #program;
-  /** @type {Map<string, WebGLUniformLocation | null>} */ #places = new Map();
+  #liner;
+  #screen;
   /** @type {WebGLTexture[]} */ #textures = [];
+  /** @type {WebGLFramebuffer | null} */ #drawn = null;
   /** @type {Ring | null} */ #ring = null;
   /** @type {Uint8Array | null} */ #table = null;
-  /** @type {Map<string, (place: WebGLUniformLocation | null) => void>} */ #uniforms = new Map();
+  /** @type {WebGLSync | null} */ #fence = null;
   /** @type {Rgb} */ #empty = [0, 0, 0];
+  #range = [NaN, NaN];
+  #strip = 0;
   #width = 1;
   #parts = 1;
+  #drawnWidth = 0;
+  /** All lines must be drawn again. */
+  #redraw = true;
   /** Frames drawn since the page was loaded. */
   frames = 0;
   /** Called when the picture must be drawn again although nothing changed. @type {() => void} */
@@ -54,16 +65,31 @@ export class Renderer {
     return Math.min(gl.getParameter(gl.MAX_TEXTURE_SIZE), width, height);
   }
 
+  /** True while the graphics system still works on the last frame. */
+  get busy() {
+    const gl = this.#gl;
+    if (this.#fence === null || gl.isContextLost()) return false;
+    if (gl.getSyncParameter(this.#fence, gl.SYNC_STATUS) !== gl.SIGNALED) return true;
+    gl.deleteSync(this.#fence);
+    this.#fence = null;
+    return false;
+  }
+
+  /** @param {number} bins @returns {number} lines of so many values that can be drawn at most */
+  mostLines(bins) {
+    const side = this.#gl.getParameter(this.#gl.MAX_TEXTURE_SIZE);
+    return Math.floor(Math.min(side / Math.ceil(bins / side), MOST_VALUES / bins));
+  }
+
   /** @param {Ring} ring @throws {PictureError} when this machine cannot draw so many values */
   show(ring) {
-    const gl = this.#gl;
-    const side = gl.getParameter(gl.MAX_TEXTURE_SIZE);
+    const side = this.#gl.getParameter(this.#gl.MAX_TEXTURE_SIZE);
     this.#width = Math.min(ring.bins, side);
     this.#parts = Math.ceil(ring.bins / this.#width);
-    const most = Math.floor(Math.min(side / this.#parts, MOST_VALUES / ring.bins));
+    const most = this.mostLines(ring.bins);
     if (ring.lines > most) {
       throw new PictureError(
-        `A picture of ${ring.lines} lines with ${ring.bins} bins each is more than this page can draw; ` +
+        `A picture of ${ring.lines} lines with ${ring.bins} values each is more than this page can draw; ` +
         `keep at most ${most} lines, or use a narrower band.`,
       );
     }
@@ -75,6 +101,7 @@ export class Renderer {
   /** @param {Uint8Array} table 256 × RGBA */
   setColours(table) {
     this.#table = table;
+    this.#redraw = true;
     const gl = this.#gl;
     this.#bind(COLOURS_UNIT);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, ENTRIES, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, table);
@@ -82,22 +109,27 @@ export class Renderer {
 
   /** @param {number} low dB @param {number} high dB, above low */
   setRange(low, high) {
-    this.#set("u_low", (place) => this.#gl.uniform1f(place, low));
-    this.#set("u_span", (place) => this.#gl.uniform1f(place, high - low));
+    if (this.#range[0] === low && this.#range[1] === high) return;
+    this.#range = [low, high];
+    this.#liner.set("u_low", (gl, place) => gl.uniform1f(place, low));
+    this.#liner.set("u_span", (gl, place) => gl.uniform1f(place, high - low));
+    this.#redraw = true;
   }
 
   /** @param {Marks} marks */
   setMarks(marks) {
     this.#empty = marks.empty;
-    this.#set("u_empty", (place) => this.#gl.uniform3fv(place, marks.empty));
-    this.#set("u_gap", (place) => this.#gl.uniform3fv(place, marks.gap));
-    this.#set("u_gap_stripe", (place) => this.#gl.uniform3fv(place, marks.gapStripe));
-    this.#set("u_no_value", (place) => this.#gl.uniform3fv(place, marks.noValue));
+    this.#liner.set("u_empty", (gl, place) => gl.uniform3fv(place, marks.empty));
+    this.#liner.set("u_gap", (gl, place) => gl.uniform3fv(place, marks.gap));
+    this.#liner.set("u_gap_stripe", (gl, place) => gl.uniform3fv(place, marks.gapStripe));
+    this.#liner.set("u_no_value", (gl, place) => gl.uniform3fv(place, marks.noValue));
+    this.#redraw = true;
   }
 
   /** @param {number} pixels at the left of each line that show its number in black and white */
   setStrip(pixels) {
-    this.#set("u_strip", (place) => this.#gl.uniform1i(place, pixels));
+    this.#strip = pixels;
+    this.#liner.setInt("u_strip", pixels);
   }
 
   /** Draw one frame of the whole canvas. */
@@ -105,27 +137,40 @@ export class Renderer {
     const gl = this.#gl;
     const ring = this.#ring;
     if (gl.isContextLost()) return;
-    if (!ring) {
+    if (ring) {
+      this.#drawChanged(ring, this.#upload(ring));
+      this.#drawLines(ring);
+    } else {
       gl.clearColor(...this.#empty, 1);
       gl.clear(gl.COLOR_BUFFER_BIT);
-      return;
     }
-    this.#upload(ring);
-    gl.viewport(0, 0, this.#canvas.width, this.#canvas.height);
-    gl.uniform2i(this.#place("u_size"), this.#canvas.width, this.#canvas.height);
-    gl.uniform1i(this.#place("u_newest"), ring.newest ?? -1);
-    gl.drawArrays(gl.TRIANGLES, 0, 3);
+    if (this.#fence) gl.deleteSync(this.#fence);
+    this.#fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
     this.frames += 1;
   }
 
   /** @param {Ring} ring */
+  #drawLines(ring) {
+    const gl = this.#gl;
+    gl.viewport(0, 0, this.#canvas.width, this.#canvas.height);
+    const { height } = this.#canvas;
+    this.#screen.setInt("u_height", height);
+    this.#screen.set("u_scale", (on, place) => on.uniform1f(place, ring.lines / height));
+    this.#screen.setInt("u_slot", ring.newest === null ? 0 : ring.slot(ring.newest));
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+  }
+
+  /** @param {Ring} ring @returns {[number, number][]} runs of slots that changed */
   #upload(ring) {
     const runs = ring.takeDirty();
     for (const [first, count] of runs) this.#uploadLines(ring, first, count);
-    if (!runs.length) return;
-    const gl = this.#gl;
-    this.#bind(ROWS_UNIT);
-    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, ring.lines, 1, gl.RED_INTEGER, gl.INT, ring.rows);
+    if (runs.length) {
+      const gl = this.#gl;
+      this.#bind(ROWS_UNIT);
+      gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, ring.lines, 1, gl.RED_INTEGER, gl.INT, ring.rows);
+    }
+    return runs;
   }
 
   /** @param {Ring} ring @param {number} first slot @param {number} count */
@@ -140,7 +185,7 @@ export class Renderer {
   }
 
   /**
-   * Lines that hold more bins than a texture is wide take whole parts; what is left of the last part stays unused.
+   * Lines that hold more values than a texture is wide take whole parts; what is left of the last part stays unused.
    * @param {Float32Array} levels @param {number} bins @param {number} count
    */
   #folded(levels, bins, count) {
@@ -149,6 +194,22 @@ export class Renderer {
     const folded = new Float32Array(stride * count);
     for (let i = 0; i < count; i += 1) folded.set(levels.subarray(i * bins, (i + 1) * bins), i * stride);
     return folded;
+  }
+
+  /** @param {Ring} ring @param {[number, number][]} changed runs of slots */
+  #drawChanged(ring, changed) {
+    const gl = this.#gl;
+    if (this.#drawnWidth !== this.#canvas.width) this.#allocateDrawn(ring);
+    const runs = this.#redraw ? [[0, ring.lines]] : changed;
+    this.#redraw = false;
+    if (!runs.length) return;
+    this.#liner.use();
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.#drawn);
+    for (const [first, count] of runs) {
+      gl.viewport(0, first, this.#drawnWidth, count);
+      gl.drawArrays(gl.TRIANGLES, 0, 3);
+    }
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
   }
 
   /** @param {Ring} ring */
@@ -160,49 +221,48 @@ export class Renderer {
     );
     this.#bind(ROWS_UNIT);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R32I, ring.lines, 1, 0, gl.RED_INTEGER, gl.INT, null);
-    this.#set("u_bins", (place) => gl.uniform1i(place, ring.bins));
-    this.#set("u_lines", (place) => gl.uniform1i(place, ring.lines));
-    this.#set("u_width", (place) => gl.uniform1i(place, this.#width));
-    this.#set("u_parts", (place) => gl.uniform1i(place, this.#parts));
+    this.#liner.setInt("u_bins", ring.bins);
+    this.#liner.setInt("u_width", this.#width);
+    this.#liner.setInt("u_parts", this.#parts);
+    this.#screen.setInt("u_lines", ring.lines);
+    this.#allocateDrawn(ring);
+  }
+
+  /** @param {Ring} ring */
+  #allocateDrawn(ring) {
+    const gl = this.#gl;
+    this.#drawnWidth = this.#canvas.width;
+    this.#bind(DRAWN_UNIT);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, this.#drawnWidth, ring.lines, 0, gl.RGBA, gl.UNSIGNED_BYTE, null);
+    this.#liner.setInt("u_across", this.#drawnWidth - this.#strip);
+    this.#redraw = true;
   }
 
   #prepare() {
     const gl = this.#gl;
     gl.disable(gl.DITHER);
-    this.#program = link(gl);
-    this.#places.clear();
-    gl.useProgram(this.#program);
     gl.bindVertexArray(gl.createVertexArray());
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-    this.#textures = [LEVELS_UNIT, ROWS_UNIT, COLOURS_UNIT].map((unit) => nearestTexture(gl, unit));
-    this.#set("u_levels", (place) => gl.uniform1i(place, LEVELS_UNIT));
-    this.#set("u_rows", (place) => gl.uniform1i(place, ROWS_UNIT));
-    this.#set("u_colours", (place) => gl.uniform1i(place, COLOURS_UNIT));
+    this.#textures = [LEVELS_UNIT, ROWS_UNIT, COLOURS_UNIT, DRAWN_UNIT].map((unit) => nearestTexture(gl, unit));
+    this.#drawn = gl.createFramebuffer();
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.#drawn);
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, this.#textures[DRAWN_UNIT], 0);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    this.#liner.setInt("u_levels", LEVELS_UNIT);
+    this.#liner.setInt("u_rows", ROWS_UNIT);
+    this.#liner.setInt("u_colours", COLOURS_UNIT);
+    this.#screen.setInt("u_drawn", DRAWN_UNIT);
   }
 
   /** The graphics system took everything away and gives a new start. */
   #restore() {
+    this.#fence = null;
+    this.#liner.restore();
+    this.#screen.restore();
     this.#prepare();
-    for (const [name, apply] of this.#uniforms) apply(this.#place(name));
     if (this.#table) this.setColours(this.#table);
     if (this.#ring) this.show(this.#ring);
     this.onRestored();
-  }
-
-  /** @param {string} name @param {(place: WebGLUniformLocation | null) => void} apply kept for a restored context */
-  #set(name, apply) {
-    this.#uniforms.set(name, apply);
-    apply(this.#place(name));
-  }
-
-  /** @param {string} name */
-  #place(name) {
-    let place = this.#places.get(name);
-    if (place === undefined) {
-      place = this.#gl.getUniformLocation(this.#program, name);
-      this.#places.set(name, place);
-    }
-    return place;
   }
 
   /** @param {number} unit */
@@ -210,29 +270,6 @@ export class Renderer {
     this.#gl.activeTexture(this.#gl.TEXTURE0 + unit);
     this.#gl.bindTexture(this.#gl.TEXTURE_2D, this.#textures[unit]);
   }
-}
-
-/** @param {WebGL2RenderingContext} gl @returns {WebGLProgram} */
-function link(gl) {
-  const program = gl.createProgram();
-  gl.attachShader(program, compile(gl, gl.VERTEX_SHADER, VERTEX_SHADER));
-  gl.attachShader(program, compile(gl, gl.FRAGMENT_SHADER, FRAGMENT_SHADER));
-  gl.linkProgram(program);
-  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) {
-    throw new PictureError(`The graphics system refused the picture's program: ${gl.getProgramInfoLog(program)}`);
-  }
-  return program;
-}
-
-/** @param {WebGL2RenderingContext} gl @param {number} kind @param {string} source */
-function compile(gl, kind, source) {
-  const shader = /** @type {WebGLShader} */ (gl.createShader(kind));
-  gl.shaderSource(shader, source);
-  gl.compileShader(shader);
-  if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) {
-    throw new PictureError(`The graphics system refused the picture's program: ${gl.getShaderInfoLog(shader)}`);
-  }
-  return shader;
 }
 
 /** @param {WebGL2RenderingContext} gl @param {number} unit */
