@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from bson import Int64
+from bson import CodecOptions, Int64, decode, encode
+from bson.codec_options import DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 
-from focus_server.recordings.document import to_document
+from focus_server.errors import RecordingError
+from focus_server.recordings.document import from_document, to_document
+from focus_server.recordings.ranges import Span
 
 pytestmark = pytest.mark.anyio
 
@@ -52,10 +55,12 @@ async def test_a_link_that_leads_out_is_left_out(catalogue, documents, make_entr
     assert await catalogue.find(*EVER) == [make_entry()]
 
 
-async def test_a_date_beyond_python_does_not_spoil_the_answer(catalogue, documents, make_entry):
-    documents.insert_one({**to_document(make_entry(1)), "end_time": DatetimeMS(2**60), "end_ns": None})
-    assert await catalogue.find(*EVER) == [make_entry()]
-    assert (await catalogue.ranges(*EVER))[0][0] == make_entry().start_ns
+def test_a_date_beyond_python_is_still_a_time(make_entry):
+    far = {**to_document(make_entry(1)), "end_time": DatetimeMS(2**60), "end_ns": None}
+    found = decode(encode(far), CodecOptions(tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO))
+    assert Span.of(found, 0).end_ns == 2**60 * 1_000_000
+    with pytest.raises(RecordingError, match="see its end_ns"):
+        from_document("/data", {**found, "end_ns": 2**64})
 
 
 async def test_a_document_with_dates_only_counts_as_a_range(catalogue, documents, make_entry):
@@ -82,7 +87,10 @@ async def test_times_beyond_every_date_are_answered(catalogue, documents, make_e
     assert await catalogue.find(10**25, 10**30) == []
 
 
-async def test_operators_in_arguments_are_values(catalogue, documents, make_entry):
-    assert await catalogue.deleted(Path(make_entry().base_path), [{"$gt": ""}]) == 0
+async def test_operators_in_arguments_are_values(catalogue, documents, database, make_entry):
+    assert await catalogue.deleted(Path(make_entry().base_path), ['{"$gt": ""}', "$where"]) == 0
+    await catalogue.unrecognized(Path(make_entry().base_path), '$where: {"$gt": ""}', 1)
     await catalogue.save_job({"job_id": '{"$gt": ""}', "state": {"$set": Int64(1)}})
+    await catalogue.save_job({"job_id": {"$gt": ""}, "state": "x"})
+    assert database.jobs.count_documents({}) == 2
     assert await catalogue.find(*EVER) == [make_entry()]

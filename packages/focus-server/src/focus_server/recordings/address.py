@@ -9,9 +9,11 @@ from pymongo.errors import (
     ExecutionTimeout,
     NetworkTimeout,
     OperationFailure,
+    PyMongoError,
     ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
 )
+from pymongo.uri_parser import parse_uri
 
 from focus_server.errors import SettingsError
 
@@ -34,10 +36,11 @@ class MongoAddress:
         match = _URL.fullmatch(url)
         database = (match[2] if match else None) or DEFAULT_DATABASE
         hosts = match[1].split(",") if match else [""]
-        if not all(map(_HOSTS.fullmatch, hosts)) or not _DATABASE.fullmatch(database):
+        well_formed = all(map(_HOSTS.fullmatch, hosts)) and _DATABASE.fullmatch(database)
+        if not well_formed or not _driver_takes(url):
             raise SettingsError(
-                "The setting mongo_url is not of the form mongodb://USER:PASSWORD@HOST:PORT/DATABASE; "
-                "signs of user and password that mean something in a URL are written as %XX."
+                "The setting mongo_url is not of the form mongodb://USER:PASSWORD@HOST:PORT/DATABASE?OPTIONS, or has "
+                "an option that does not exist; signs of user and password that mean something in a URL become %XX."
             )
         self.url = url
         self.database = database
@@ -48,6 +51,17 @@ class MongoAddress:
 
     def __repr__(self) -> str:
         return f"MongoAddress({self._shown})"
+
+
+def _driver_takes(url: str) -> bool:
+    """Say whether the driver understands the URL; one with +srv it could judge only by asking the DNS."""
+    if url.startswith("mongodb+srv:"):
+        return True
+    try:
+        parse_uri(url, validate=True, warn=False)
+    except (PyMongoError, ValueError, TypeError):
+        return False
+    return True
 
 
 def explain(error: BaseException) -> str:

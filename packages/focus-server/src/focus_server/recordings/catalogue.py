@@ -14,7 +14,7 @@ import pymongo
 import structlog
 from bson import Int64
 from bson.errors import BSONError
-from pymongo import AsyncMongoClient, IndexModel, ReturnDocument, UpdateOne
+from pymongo import AsyncMongoClient, IndexModel, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError, PyMongoError
@@ -72,6 +72,7 @@ class Catalogue:
                 tz_aware=True,
                 datetime_conversion="DATETIME_AUTO",  # a date beyond the year 9999 must not spoil the whole answer
                 unicode_decode_error_handler="replace",
+                journal=True,  # what was written survives a kill of the server
                 maxPoolSize=_CONNECTIONS,
                 serverSelectionTimeoutMS=ms,
                 connectTimeoutMS=ms,
@@ -113,12 +114,9 @@ class Catalogue:
         new = {"guid": str(uuid.uuid4()), "is_archive": False}
         async with self._asking() as database:
             await database["base_paths"].create_indexes([IndexModel("base_path", unique=True)])
-            document = await _twice(
-                lambda: database["base_paths"].find_one_and_update(
-                    {"base_path": folder}, {"$setOnInsert": new}, upsert=True, return_document=ReturnDocument.AFTER
-                )
-            )
-            guid = str(document["guid"])
+            paths, wanted = database["base_paths"], {"base_path": folder}
+            await _twice(lambda: paths.update_one(wanted, {"$setOnInsert": new}, upsert=True))
+            guid = str((await paths.find_one(wanted) or {}).get("guid"))
             if not _GUID.fullmatch(guid):
                 raise CatalogueDown("The catalogue has a base path without a valid guid; correct it in base_paths.")
             if self._guids.get(folder) != guid:
