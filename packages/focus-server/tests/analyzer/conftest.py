@@ -351,7 +351,7 @@ class Bench:
         self.store = JobStore(folder / "jobs")
         self.feed = Feed(ring_samples, self.settings.give_up_s, lambda fibre: self.jobs.fibre_is(fibre))
         self.jobs = Jobs(self.settings, self.feed, self.store)
-        self.engine = Engine(self.feed, self.jobs.living)
+        self.engine = Engine(self.feed, self.jobs.live)
         self.maker = JobMaker(self.settings, self.feed, self.jobs, self.store, self.engine.wake)
 
     def announce(self, source):

@@ -7,6 +7,7 @@ import pytest
 
 from focus_server.analyzer.rows import Batch, Row, Shape
 from focus_server.analyzer.viewer import End, Viewer, ViewerLimits
+from focus_server.proto import DataStream
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +19,7 @@ def batch(*indices):
 
 
 def indices(item):
-    return [row.index for row in item.rows]
+    return list(DataStream.FromString(item).row_index)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ async def test_beyond_its_time_the_oldest_is_dropped_and_counted(viewer, clock):
 async def test_the_newest_is_kept_however_large_and_old_it_is(viewer, clock):
     viewer.offer(batch(*range(30)))
     clock.now = 100
-    assert len((await viewer.next()).rows) == 30
+    assert len(indices(await viewer.next())) == 30
 
 
 async def test_next_waits_for_rows(viewer):

@@ -31,7 +31,7 @@ class Analyzer:
         store = JobStore(settings.state_dir / "jobs")
         feed = Feed(settings.ring_samples, settings.give_up_s, self._fibre_is)
         self._jobs = Jobs(settings, feed, store)
-        self._engine = Engine(feed, self._jobs.living)
+        self._engine = Engine(feed, self._jobs.live)
         self._maker = JobMaker(settings, feed, self._jobs, store, self._engine.wake)
         self._intake = Intake(self._broker, settings.site, feed, self._engine.wake)
         self._control = Control(feed, self._intake, self._jobs, self._maker)
@@ -55,6 +55,7 @@ class Analyzer:
                         task.cancel()
             finally:
                 await self._jobs.close()
+                self._maker.close()
             _log.info("analyzer.stopped", signal=server.signal.name if server.signal else None)
             return server.signal
 

@@ -1,7 +1,7 @@
 """What a request becomes on the fibre that is there: which lines, at which rate, from which one on; or a refusal."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from focus_server.analyzer.cost import Load, affordable_hop, cores
 from focus_server.analyzer.feed import FibreSamples
@@ -24,7 +24,7 @@ from focus_server.contract import (
     stream_groups,
     stream_index,
 )
-from focus_server.fiber import FiberAnnouncement
+from focus_server.recordings import RecordingEntry
 
 _LARGEST_ROW_BYTES: Final = 48_000_000
 """Clients take messages of 50 MB."""
@@ -34,7 +34,7 @@ _LOWEST_RATE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A job that can be made: the request on a fibre."""
+    """A job that can be made: the request on a fibre; with recordings it is a historic one, of so many lines."""
 
     request: ConfigureRequest
     fibre: Fibre
@@ -43,6 +43,9 @@ class Plan:
     first_line: int
     ready_in_s: float
     lowered: LoweredRate | None
+    lines: int | None = None
+    recordings: tuple[RecordingEntry, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def load(self) -> Load:
@@ -57,7 +60,7 @@ def plan_job(
     fibre = samples.fibre
     check_request(request, Channels(min=1, max=fibre.channels))
     bins = request_bins(request, fibre.fs)
-    _check_row(request, bins)
+    check_row(request, bins)
     asked = LineGrid(request.effective_nfft, request_hop(request, fibre.fs))
     grid, lowered = _afford(request, asked, fibre, others, budget_cores)
     _check_ring(grid, samples)
@@ -75,7 +78,16 @@ def ready_in_s(grid: LineGrid, first_line: int, channels: Channels, samples: Fib
     return max(0.0, float((grid.end_sample(line) - frontier) / samples.fibre.fs))
 
 
-def make_answer(plan: Plan, announcement: FiberAnnouncement, job_id: str, host: str, port: int) -> ConfigureAnswer:
+class Described(Protocol):
+    """What an announcement and a recording both say about the fibre: the unit of its values, and dx in m."""
+
+    @property
+    def units(self) -> str: ...  # noqa: D102
+    @property
+    def dx(self) -> float: ...  # noqa: D102
+
+
+def make_answer(plan: Plan, described: Described, job_id: str, host: str, port: int) -> ConfigureAnswer:
     """Write what the client gets."""
     request, fibre, grid = plan.request, plan.fibre, plan.grid
     channels = request.channels
@@ -93,9 +105,12 @@ def make_answer(plan: Plan, announcement: FiberAnnouncement, job_id: str, host: 
         lines_dt=float(lines_dt(fibre.fs, grid.hop)),
         view_type=int(request.view_type),
         metadata=JobMetadata(
-            units=announcement.units,
+            units=described.units,
             fs=float(fibre.fs),
-            dx=announcement.dx,
+            dx=described.dx,
+            recording_ids=tuple(entry.uuid for entry in plan.recordings),
+            left_out=plan.left_out,
+            lines=plan.lines,
             ready_in_s=plan.ready_in_s,
             lowered=plan.lowered,
             grid=Grid(
@@ -144,7 +159,8 @@ def _first_line(grid: LineGrid, channels: Channels, samples: FibreSamples, now_s
     return max(grid.newest_line(frontier), grid.oldest_line(samples.begin(channels.min, channels.max)))
 
 
-def _check_row(request: ConfigureRequest, bins: tuple[int, int] | None) -> None:
+def check_row(request: ConfigureRequest, bins: tuple[int, int] | None) -> None:
+    """Refuse a job whose rows no client takes."""
     if bins is None:
         return
     amount = stream_amount(request.view_type, request.channels.amount)

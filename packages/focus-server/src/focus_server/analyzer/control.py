@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from focus_server.analyzer.feed import Feed
 from focus_server.analyzer.fibre import live_metadata
+from focus_server.analyzer.history import read_order
 from focus_server.analyzer.intake import Intake
 from focus_server.analyzer.jobs import Jobs
 from focus_server.analyzer.making import JobMaker
@@ -42,6 +43,7 @@ class Control:
                 Route("/channels", self._channels),
                 Route("/jobs", self._list, methods=["GET"]),
                 Route("/jobs", self._create, methods=["POST"]),
+                Route("/history", self._create_historic, methods=["POST"]),
                 Route("/jobs/{job_id}", self._job, methods=["GET"]),
                 Route("/jobs/{job_id}", self._cancel, methods=["DELETE"]),
                 Route("/jobs/{job_id}/state", self._state),
@@ -68,6 +70,10 @@ class Control:
         wanted = ConfigureRequest.read(await request.body())
         self._check_feed()
         return _json(await self._maker.create(wanted, request.headers.get(IDEMPOTENCY_KEY)))
+
+    async def _create_historic(self, request: Request) -> Response:
+        wanted, recordings = read_order(await request.body())
+        return _json(await self._maker.create(wanted, request.headers.get(IDEMPOTENCY_KEY), recordings))
 
     async def _list(self, _: Request) -> Response:
         return _json(JobList(jobs=self._jobs.summaries()))

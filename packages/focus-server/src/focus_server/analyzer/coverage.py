@@ -40,6 +40,10 @@ class Coverage:
         index = bisect_right(self._begins, begin) - 1
         return index >= 0 and end <= self._ends[index]
 
+    def all(self) -> Iterator[tuple[int, int]]:
+        """Give all intervals of what is there."""
+        return zip(self._begins, self._ends, strict=True)
+
     def parts(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
         """Give the intervals of what is there from `begin` up to `end`."""
         for low, high in zip(self._begins, self._ends, strict=True):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from focus_server.analyzer.feed import Feed, FibreSamples
-from focus_server.analyzer.job import Job, Stream
+from focus_server.analyzer.live import LiveJob, Stream
 from focus_server.analyzer.rows import Batch, Row
 from focus_server.analyzer.tiles import Piece, Tiles
 
@@ -27,7 +27,7 @@ _YIELD_S: Final = 0.002
 class _Due:
     """Lines `first` up to `end` of a stream that can be made now."""
 
-    job: Job
+    job: LiveJob
     stream: Stream
     first: int
     end: int
@@ -45,7 +45,7 @@ class _Made:
 class Engine:
     """Makes the rows of all watched jobs of `jobs()` from what the feed holds."""
 
-    def __init__(self, feed: Feed, jobs: Callable[[], Iterable[Job]]) -> None:
+    def __init__(self, feed: Feed, jobs: Callable[[], Iterable[LiveJob]]) -> None:
         self._feed = feed
         self._jobs = jobs
         self._tiles: Tiles | None = None
@@ -86,7 +86,7 @@ class Engine:
         return True
 
 
-def _all_due(jobs: Iterable[Job], samples: FibreSamples) -> Iterator[_Due]:
+def _all_due(jobs: Iterable[LiveJob], samples: FibreSamples) -> Iterator[_Due]:
     now_s = time.monotonic()
     for job in jobs:
         if job.fibre != samples.fibre:
@@ -96,7 +96,7 @@ def _all_due(jobs: Iterable[Job], samples: FibreSamples) -> Iterator[_Due]:
                 yield due
 
 
-def _due(job: Job, stream: Stream, samples: FibreSamples, now_s: float) -> _Due | None:
+def _due(job: LiveJob, stream: Stream, samples: FibreSamples, now_s: float) -> _Due | None:
     channels = stream.shape.first_channel, stream.shape.last_channel
     frontier, grid = samples.frontier(*channels, now_s), job.grid
     if frontier is None:
@@ -124,7 +124,7 @@ def _first_due(due: list[_Due]) -> list[_Due]:
     return chosen
 
 
-def _most_lines(job: Job, stream: Stream) -> int:
+def _most_lines(job: LiveJob, stream: Stream) -> int:
     """Give how many lines of a stream one round may make."""
     row_bytes = 4 * stream.shape.x * (stream.shape.z or 1)
     return max(1, min(_ROUND_SAMPLES // (stream.channels * job.grid.span), _BATCH_BYTES // row_bytes))

@@ -13,6 +13,7 @@ from focus_server.analyzer.cost import Load
 from focus_server.analyzer.feed import Feed
 from focus_server.analyzer.fibre import Fibre
 from focus_server.analyzer.job import Job, State
+from focus_server.analyzer.live import LiveJob
 from focus_server.analyzer.store import JobStore
 from focus_server.analyzer.stream import JobServer
 from focus_server.analyzer.viewer import End
@@ -54,9 +55,13 @@ class Jobs:
         """Give all jobs that live."""
         return [job for job, _ in self._jobs.values()]
 
+    def live(self) -> list[LiveJob]:
+        """Give all live jobs."""
+        return [job for job, _ in self._jobs.values() if isinstance(job, LiveJob)]
+
     def loads(self) -> list[Load]:
-        """Give what all jobs compute."""
-        channels = [(job, job.record.request.channels) for job in self.living()]
+        """Give what all live jobs compute."""
+        channels = [(job, job.record.request.channels) for job in self.live()]
         return [Load(job.grid, asked.min, asked.max) for job, asked in channels]
 
     def add(self, job: Job, server: JobServer) -> None:
@@ -73,15 +78,16 @@ class Jobs:
 
     def summaries(self) -> list[JobSummary]:
         """List all jobs, also those that were lost or ended lately."""
-        living = [job.summary(self._state(job)) for job in self.living()]
+        living = [job.summary(job.state(self._ready_in_s(job))) for job in self.living()]
         return living + [gone.summary for gone in self._gone.values()]
 
     def state(self, job_id: str) -> JobState:
         """Tell how a job is doing."""
         job = self.get(job_id)
+        ready_in_s = self._ready_in_s(job)
         return JobState(
-            state=self._state(job),
-            ready_in_s=self._ready_in_s(job),
+            state=job.state(ready_in_s),
+            ready_in_s=ready_in_s,
             viewers=job.viewers,
             missing_lines=job.missing_lines,
             dropped_lines=job.dropped_lines,
@@ -98,8 +104,8 @@ class Jobs:
         self._remember(job, State.LOST, reason)
 
     def fibre_is(self, fibre: Fibre) -> None:
-        """End all jobs of another fibre."""
-        for job in self.living():
+        """End all live jobs of another fibre."""
+        for job in self.live():
             if job.fibre != fibre:
                 reason = f"The fibre changed ({job.fibre.difference(fibre)}), so job {job.id} ended; make a new one."
                 self._end(job, reason)
@@ -112,11 +118,9 @@ class Jobs:
             await asyncio.sleep(_LOOK_S)
             now_s = time.monotonic()
             for job in self.living():
-                allowed_s = self._settings.job_idle_s if job.ever_watched else self._settings.job_unconnected_s
-                if job.idle_s(now_s) > allowed_s:
-                    self._end(job, f"Nobody watched job {job.id} for {allowed_s:g} s.")
-                elif job.used_up:
-                    self._end(job, f"Job {job.id} has no row numbers left; make a new one.")
+                reason = job.expired(self._settings, now_s)
+                if reason is not None:
+                    self._end(job, reason)
             self._gone = {job_id: gone for job_id, gone in self._gone.items() if gone.until_s > now_s}
             if now_s - touched_s > _TOUCH_S:
                 touched_s = now_s
@@ -147,12 +151,9 @@ class Jobs:
         self._gone[job.id] = _Gone(job.summary(state), reason, until_s)
 
     def _ready_in_s(self, job: Job) -> float:
+        if not isinstance(job, LiveJob):
+            return 0.0
         samples = self._feed.samples
         if samples is None:
             return float(job.grid.span / job.fibre.fs)
         return ready_in_s(job.grid, job.first_line, job.record.request.channels, samples, time.monotonic())
-
-    def _state(self, job: Job) -> State:
-        if self._ready_in_s(job) > 0:
-            return State.FILLING
-        return State.LIVE if job.viewers else State.READY

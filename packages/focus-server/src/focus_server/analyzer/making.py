@@ -3,25 +3,38 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Final
 
 import grpc
 
-from focus_server.analyzer.configure import Plan, make_answer, plan_job
+from focus_server.analyzer.configure import Described, Plan, make_answer, plan_job
 from focus_server.analyzer.feed import Feed
+from focus_server.analyzer.history import HistoricJob, plan_history
 from focus_server.analyzer.job import Job, JobRecord
 from focus_server.analyzer.jobs import Jobs
+from focus_server.analyzer.live import LiveJob
 from focus_server.analyzer.store import JobStore
 from focus_server.analyzer.stream import JobServer
 from focus_server.analyzer.viewer import End, ViewerLimits
-from focus_server.contract import IDEMPOTENCY_KEY, WAITING_FOR_FIBER, ConfigureAnswer, ConfigureRequest, Refusal
+from focus_server.contract import (
+    IDEMPOTENCY_KEY,
+    WAITING_FOR_FIBER,
+    ConfigureAnswer,
+    ConfigureRequest,
+    Refusal,
+)
 from focus_server.errors import FocusError
+from focus_server.recordings import RecordingEntry
 from focus_server.settings import AnalyzerSettings
+
+_HISTORY_THREADS: Final = 2
 
 
 class JobMaker:
-    """Makes jobs, one at a time. `wake` is called when somebody begins to watch one."""
+    """Makes jobs, one at a time. `wake` is called when somebody begins to watch a live one."""
 
     def __init__(
         self, settings: AnalyzerSettings, feed: Feed, jobs: Jobs, store: JobStore, wake: Callable[[], None]
@@ -32,16 +45,22 @@ class JobMaker:
         self._store = store
         self._wake = wake
         self._limits = ViewerLimits(settings.viewer_wait_s, settings.viewer_wait_bytes)
+        self._history = ThreadPoolExecutor(_HISTORY_THREADS, "history")
         self._turn = asyncio.Lock()
 
-    async def create(self, request: ConfigureRequest, key: str | None = None) -> ConfigureAnswer:
-        """Make a job, which is on disk when this returns; with the key of a living job's request give that job."""
+    async def create(
+        self, request: ConfigureRequest, key: str | None = None, recordings: Sequence[RecordingEntry] | None = None
+    ) -> ConfigureAnswer:
+        """Make a job, a historic one of recordings; with the key of a living job's request give that job.
+
+        It is on disk when this returns.
+        """
         async with self._turn:
             known = self._made_with(key)
             if known is not None:
                 return _repeated(known.record, request)
-            plan = self._plan(request)
-            server = JobServer(self._settings.stream_host, self._limits)
+            plan = self._plan(request, recordings)
+            server = JobServer(self._settings.stream_host)
             port = await self._open(server)
             try:
                 record = await asyncio.to_thread(self._write_down, plan, port, key)
@@ -49,15 +68,15 @@ class JobMaker:
             except BaseException:
                 await server.stop(End(grpc.StatusCode.NOT_FOUND, "The job was not made."))
                 raise
-            self._jobs.add(Job(record, time.monotonic(), self._wake), server)
+            self._jobs.add(self._job(record), server)
             return record.answer
 
     async def reopen(self) -> int:
         """Take up the jobs that an earlier process left, on the ports they had; give how many those are."""
         records = await asyncio.to_thread(self._store.load, self._settings.job_idle_s)
         for record in records:
-            job = Job(record, time.monotonic(), self._wake)
-            server = JobServer(self._settings.stream_host, self._limits)
+            job = self._job(record)
+            server = JobServer(self._settings.stream_host)
             try:
                 await server.start(record.answer.stream_port)
             except FocusError as error:
@@ -66,17 +85,31 @@ class JobMaker:
                 self._jobs.add(job, server)
         return len(records)
 
+    def close(self) -> None:
+        """Let the threads of historic jobs end, whose streams have ended already."""
+        self._history.shutdown(wait=False, cancel_futures=True)
+
+    def _job(self, record: JobRecord) -> Job:
+        now_s = time.monotonic()
+        if record.recordings:
+            return HistoricJob(record, now_s, self._history)
+        return LiveJob(record, now_s, self._limits, self._wake)
+
     def _made_with(self, key: str | None) -> Job | None:
         if key is None:
             return None
         return next((job for job in self._jobs.living() if job.record.key == key), None)
 
-    def _plan(self, request: ConfigureRequest) -> Plan:
-        if request.historic:
-            raise Refusal(503, "This analyzer has no recordings; leave out start_time and end_time.", "recordings", 60)
+    def _plan(self, request: ConfigureRequest, recordings: Sequence[RecordingEntry] | None) -> Plan:
+        if request.historic and recordings is None:
+            raise Refusal(
+                503, "The analyzer was told no recordings; leave out start_time and end_time.", "recordings", 60
+            )
         if len(self._jobs) >= self._settings.max_jobs:
             sentence = f"All {self._settings.max_jobs} jobs that may live at once do; end one and try again."
             raise Refusal(503, sentence, "capacity", retry_after=5)
+        if recordings is not None:
+            return plan_history(request, recordings)
         samples = self._feed.samples
         if samples is None:
             raise Refusal(503, f"No live view yet: the analyzer is {WAITING_FOR_FIBER}.", "live feed", retry_after=2)
@@ -94,8 +127,8 @@ class JobMaker:
         raise Refusal(503, f"No port from {self._settings.first_stream_port} on is free.", "capacity", retry_after=5)
 
     def _write_down(self, plan: Plan, port: int, key: str | None) -> JobRecord:
-        announcement = self._feed.announcement
-        assert announcement is not None  # noqa: S101 - there is none without samples, and the plan has some
+        described: Described | None = plan.recordings[0] if plan.recordings else self._feed.announcement
+        assert described is not None  # noqa: S101 - there is one with samples, and the plan has some
         serial = self._store.next_serial()
         job_id = f"{self._window()}-{serial}"
         record = JobRecord(
@@ -104,13 +137,16 @@ class JobMaker:
             created=datetime.now(UTC),
             fibre=plan.fibre,
             request=plan.request,
-            answer=make_answer(plan, announcement, job_id, self._settings.stream_host, port),
+            answer=make_answer(plan, described, job_id, self._settings.stream_host, port),
+            recordings=plan.recordings,
         )
         self._store.save(record)
         return record
 
     def _check_fibre(self, plan: Plan, record: JobRecord) -> None:
-        """Withdraw a job whose fibre went away while it was being made."""
+        """Withdraw a live job whose fibre went away while it was being made."""
+        if plan.recordings:
+            return
         samples = self._feed.samples
         if samples is None or samples.fibre != plan.fibre:
             self._store.remove(record.answer.job_id)

@@ -1,13 +1,12 @@
 """The gRPC side of a job: one server on a port of its own, whose handler knows nothing but its job."""
 
-import time
 from typing import Final, NoReturn
 
 import grpc
 import grpc.aio
 
-from focus_server.analyzer.job import Job, Stream
-from focus_server.analyzer.viewer import End, Viewer, ViewerLimits
+from focus_server.analyzer.job import Job
+from focus_server.analyzer.viewer import End
 from focus_server.errors import FocusError
 from focus_server.proto import SERVICE, STREAM_DATA, StreamDataRequest
 
@@ -31,10 +30,9 @@ _NO_JOB_YET: Final = End(grpc.StatusCode.UNAVAILABLE, "The job is being made; tr
 class JobServer:
     """Serves one job, as soon as it is set, to any number of viewers. Open from `start` until `stop`."""
 
-    def __init__(self, host: str, limits: ViewerLimits) -> None:
+    def __init__(self, host: str) -> None:
         self.job: Job | None = None
         self._host = host
-        self._limits = limits
         self._end: End | None = None
         self._server: grpc.aio.Server | None = None
 
@@ -66,24 +64,20 @@ class JobServer:
         job = self.job
         if self._end is not None or job is None:
             await _abort(context, self._end or _NO_JOB_YET)
-        stream = await _find_stream(job, request.stream_id, context)
-        viewer = Viewer(self._limits)
-        job.join(stream, viewer)
-        try:
-            while not isinstance(item := await viewer.next(), End):
-                await context.write(item.message)
+        await _check_stream(job, request.stream_id, context)
+        with job.watched(request.stream_id) as share:
+            while not isinstance(item := await share.next(), End):
+                await context.write(item)
+        if item.code is not grpc.StatusCode.OK:
             await _abort(context, item)
-        finally:
-            job.leave(stream, viewer, time.monotonic())
 
 
-async def _find_stream(job: Job, number: int, context: Context) -> Stream:
-    amount = len(job.streams)
+async def _check_stream(job: Job, number: int, context: Context) -> None:
+    amount = len(job.shapes)
     if not 0 <= number < amount:
         streams = "only stream 0" if amount == 1 else f"streams 0 to {amount - 1}"
         reason = f"Job {job.id} has {streams}; stream {number} does not exist."
         await _abort(context, End(grpc.StatusCode.INVALID_ARGUMENT, reason))
-    return job.streams[number]
 
 
 async def _abort(context: Context, end: End) -> NoReturn:

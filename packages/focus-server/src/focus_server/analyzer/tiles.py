@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from focus_server.analyzer.arena import Arena, Loan
 from focus_server.analyzer.coverage import Coverage
 from focus_server.analyzer.feed import FibreSamples
 from focus_server.analyzer.grid import LineGrid
-from focus_server.analyzer.kernel import native_kernel
+from focus_server.analyzer.lines import LineMaker
 from focus_server.analyzer.ring import Rows
-from focus_server.analyzer.spectrum import Float32, Samples, Spectrum, Unit, root_mean_square
+from focus_server.analyzer.spectrum import Float32, Unit
 from focus_server.fiber.blocks import GROUP_CHANNELS
 
 _KEPT_BYTES: Final = 64 * 2**20
@@ -92,8 +91,7 @@ class Tiles:
     def __init__(self, samples: FibreSamples, kept_bytes: int = _KEPT_BYTES) -> None:
         self._samples = samples
         self._arena = Arena(kept_bytes)
-        self._unit = Unit(samples.fibre.fs, float(samples.fibre.scale))
-        self._spectra: dict[int, Spectrum] = {}
+        self._maker = LineMaker(Unit(samples.fibre.fs, float(samples.fibre.scale)))
         self._lines: OrderedDict[tuple[LineGrid, int], _Line] = OrderedDict()
 
     def plan(self, wanted: Iterable[Wanted]) -> list[Piece]:
@@ -143,34 +141,9 @@ class Tiles:
         end = grid.end_sample(piece.line + piece.count - 1)
         segment = self._samples.ring.read(_rows(piece.channels), grid.first_sample(piece.line), end)
         loan = self._arena.lend((piece.count, len(segment), grid.values))
-        if grid.nfft is None:
-            for index, target in enumerate(loan.values):
-                part = segment[:, index * grid.hop : index * grid.hop + grid.span]
-                target[:, 0] = root_mean_square(part, self._unit)
-        else:
-            self._transform(segment, grid, self._spectrum(grid.nfft), loan.values)
+        self._maker.make(segment, grid, loan.values)
         for index in range(piece.count):
             self._store(piece, index, loan)
-
-    def _transform(self, segment: Samples, grid: LineGrid, spectrum: Spectrum, values: Float32) -> None:
-        """Compute the spectra of a segment [channel, time] into `values` [line, channel, bin]."""
-        starts = grid.window_starts()
-        windows = sliding_window_view(segment, spectrum.nfft, axis=1)
-        if len(starts) > 1:
-            for index, target in enumerate(values):
-                subwindows = windows[:, [index * grid.hop + start for start in starts]]
-                spectrum.mean_power_amplitude(subwindows.swapaxes(0, 1), target)
-            return
-        windows = windows[:, :: grid.hop]
-        if len(segment) < len(values):  # the longer axis is the one that is worked on at once
-            spectrum.amplitude(windows, values.swapaxes(0, 1))
-        else:
-            spectrum.amplitude(windows.swapaxes(0, 1), values)
-
-    def _spectrum(self, nfft: int) -> Spectrum:
-        if nfft not in self._spectra:
-            self._spectra[nfft] = Spectrum(nfft, self._unit, native_kernel())
-        return self._spectra[nfft]
 
     def _store(self, piece: Piece, index: int, loan: Loan) -> None:
         line = self._lines.setdefault((piece.grid, piece.line + index), _Line())

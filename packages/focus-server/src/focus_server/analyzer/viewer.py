@@ -54,8 +54,8 @@ class Viewer:
         self._end = self._end or end
         self._changed.set()
 
-    async def next(self) -> Batch | End:
-        """Wait for rows, and take all that wait; or for the end."""
+    async def next(self) -> bytes | End:
+        """Wait for rows, and take all that wait as one message; or for the end."""
         while True:
             if self._end is not None:
                 return self._end
@@ -64,7 +64,7 @@ class Viewer:
                 batches = [batch for _, batch in self._waiting]
                 self._waiting.clear()
                 self._bytes = 0
-                return Batch.joined(batches)
+                return Batch.joined(batches).message
             self._changed.clear()
             await self._changed.wait()
 

@@ -1,7 +1,7 @@
 """The orchestrator of one machine: a client of the analyzer's HTTP interface on its UNIX socket."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -20,6 +20,7 @@ from focus_server.contract import (
     LiveMetadata,
     Refusal,
 )
+from focus_server.recordings import RecordingEntry
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -71,10 +72,18 @@ class LocalAnalyzer:
         """Give the channel numbers of the fibre."""
         return await self._ask("GET", "/channels", ChannelRange)
 
-    async def configure(self, request: ConfigureRequest, key: str | None = None) -> ConfigureAnswer:
-        """Make a job. A second call makes a second job, unless both carry the same key."""
+    async def configure(
+        self,
+        request: ConfigureRequest,
+        key: str | None = None,
+        recordings: Sequence[RecordingEntry] | None = None,
+    ) -> ConfigureAnswer:
+        """Make a job, of recordings or live. A second call makes a second job, unless both carry the same key."""
         headers = {} if key is None else {IDEMPOTENCY_KEY: key}
-        return await self._ask("POST", "/jobs", ConfigureAnswer, request.wire(), headers)
+        if recordings is None:
+            return await self._ask("POST", "/jobs", ConfigureAnswer, request.wire(), headers)
+        order = {"request": request.wire(), "recordings": [entry.model_dump(mode="json") for entry in recordings]}
+        return await self._ask("POST", "/history", ConfigureAnswer, order, headers)
 
     async def jobs(self) -> JobList:
         """List the jobs that live."""

@@ -1,5 +1,6 @@
 """What the server asks of whoever owns the jobs; it keeps nothing itself, so it can restart under running streams."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from focus_server.contract import (
@@ -11,6 +12,7 @@ from focus_server.contract import (
     JobState,
     LiveMetadata,
 )
+from focus_server.recordings import RecordingEntry
 
 
 class Orchestrator(Protocol):
@@ -25,8 +27,13 @@ class Orchestrator(Protocol):
     async def channels(self) -> ChannelRange:
         """Give the channel numbers of the fibre."""
 
-    async def configure(self, request: ConfigureRequest, key: str | None = None) -> ConfigureAnswer:
-        """Make a job. A second call makes a second job, unless both carry the same key."""
+    async def configure(
+        self,
+        request: ConfigureRequest,
+        key: str | None = None,
+        recordings: Sequence[RecordingEntry] | None = None,
+    ) -> ConfigureAnswer:
+        """Make a job, of recordings or live. A second call makes a second job, unless both carry the same key."""
 
     async def jobs(self) -> JobList:
         """List the jobs that live."""

@@ -1,0 +1,91 @@
+"""A historic job: recordings that each viewer plays from the start by itself."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import Final
+
+from focus_server.analyzer.coverage import Coverage
+from focus_server.analyzer.history.cursor import Cursor, Score
+from focus_server.analyzer.history.playback import Playback
+from focus_server.analyzer.job import Job, JobRecord, State
+from focus_server.analyzer.viewer import End
+from focus_server.settings import AnalyzerSettings
+
+_LONGEST_MESSAGE_S: Final = 0.1
+"""With a play rate, what is played in so long may come in one message; live it is one block."""
+
+
+class HistoricJob(Job):
+    """Plays recordings. `workers` read and compute, beside the loop and beside live views."""
+
+    mode = "historic"
+
+    def __init__(self, record: JobRecord, now_s: float, workers: Executor) -> None:
+        super().__init__(record, now_s)
+        self._workers = workers
+        self._playbacks: set[Playback] = set()
+        self._unplayed = set(range(len(self.shapes)))
+        self._missing = Coverage()
+
+    @property
+    def viewers(self) -> int:
+        """How many streams are being watched, by all viewers together."""
+        return len(self._playbacks)
+
+    @property
+    def missing_lines(self) -> int:
+        """Lines that no channel had, as far as anybody has played; each counted once."""
+        return sum(end - begin for begin, end in self._missing.all())
+
+    @property
+    def dropped_lines(self) -> int:
+        """None: a historic job waits for its viewers."""
+        return 0
+
+    def state(self, ready_in_s: float) -> State:
+        """Tell what the job is doing."""
+        if self._playbacks:
+            return State.PLAYING
+        return State.READY if self._unplayed else State.FINISHED
+
+    @contextmanager
+    def watched(self, stream: int) -> Iterator[Playback]:
+        """Let somebody play a stream from its start for as long as the context is open."""
+        score = self._score(stream)
+        cursor = Cursor(score, self.record.recordings, _LONGEST_MESSAGE_S)
+        playback = Playback(cursor, score, self._workers, self._missing.add)
+        self._playbacks.add(playback)
+        self._joined()
+        try:
+            yield playback
+        finally:
+            playback.close()
+            if playback.complete:
+                self._unplayed.discard(stream)
+            self._playbacks.discard(playback)
+            self._left(time.monotonic())
+
+    def end_streams(self, end: End) -> None:
+        """Tell all viewers why there is no more."""
+        for playback in self._playbacks:
+            playback.end(end)
+
+    def expired(self, settings: AnalyzerSettings, now_s: float) -> str | None:
+        """Say why the job should end now; None when it should not."""
+        if not self._unplayed and self.idle_s(now_s) > settings.job_finished_s:
+            return f"Job {self.id} was played to its end {settings.job_finished_s:g} s ago."
+        return self._unwatched(settings, now_s)
+
+    def _score(self, stream: int) -> Score:
+        return Score(
+            fibre=self.fibre,
+            grid=self.grid,
+            first_line=self.first_line,
+            end_line=self.first_line + (self.record.answer.metadata.lines or 0),
+            shape=self.shapes[stream],
+            first_value=self.first_value,
+            last_value=self.last_value,
+            playrate=self.record.request.playrate,
+        )
