@@ -5,11 +5,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from fullspan.bundle import Attachment, Bundle, FaultRecord, Figure, FindingRecord, TestRecord, TotalsRecord
+from fullspan.bundle import (
+    Attachment,
+    Bundle,
+    DebtRecord,
+    FaultRecord,
+    Figure,
+    FindingRecord,
+    LayerRecord,
+    RecoveryRecord,
+    TestRecord,
+    TotalsRecord,
+)
 from fullspan.errors import Inconclusive
 from fullspan.faults import Faults
 from fullspan.invariants import Finding
 from fullspan.ledger import Ledger, Reconciliation
+from fullspan.recovery import RecoveryProfile
 from fullspan.verdict import Verdict, combine
 
 __all__ = ["Evidence"]
@@ -31,6 +43,7 @@ class Evidence:
         self._findings: list[Finding] = []
         self._figures: list[Figure] = []
         self._totals: list[TotalsRecord] = []
+        self._recoveries: list[RecoveryRecord] = []
         self._attachments: list[Attachment] = []
         self._faults: Faults | None = None
         self._ledger: Ledger | None = None
@@ -67,8 +80,32 @@ class Evidence:
     def reconciliation(self, examined: Reconciliation, title: str = "records") -> None:
         """Keep the totals of a reconciliation."""
         hops: list[dict[str, int | str]] = [dict(asdict(totals)) for totals in examined.totals.values()]
+        debts = [DebtRecord.model_validate(asdict(debt)) for debt in examined.debts]
+        first = examined.first_bad_hop
         self._totals.append(
-            TotalsRecord(title=title, records=examined.records, first_bad_hop=examined.first_bad_hop, hops=hops)
+            TotalsRecord(title=title, records=examined.records, first_bad_hop=first, hops=hops, debts=debts)
+        )
+
+    def recovery(self, profile: RecoveryProfile) -> None:
+        """Keep how long each layer took to recover from a fault: as a whole, and each of its seconds as a figure."""
+        layers = []
+        for layer, moments in profile.layers.items():
+            seconds = {phase: profile.seconds(layer, phase) for phase in moments}
+            layers.append(LayerRecord(name=layer, seconds={str(phase): value for phase, value in seconds.items()}))
+            for phase, value in seconds.items():
+                if value is not None:
+                    name = f"{profile.name}: {layer} {phase}, after it was {phase.since}"
+                    self._figures.append(Figure(name=name, value=round(value, 3), unit="s", table="recovery"))
+        self._recoveries.append(
+            RecoveryRecord(
+                kind=profile.kind,
+                target=profile.target,
+                injected_mono_ns=profile.injected_mono_ns,
+                healed_mono_ns=profile.healed_mono_ns,
+                until_mono_ns=profile.until_mono_ns,
+                after={str(phase): phase.since for phase in profile.phases},
+                layers=layers,
+            )
         )
 
     def watch(self, *, faults: Faults | None = None, ledger: Ledger | None = None) -> None:
@@ -105,6 +142,7 @@ class Evidence:
             findings=[FindingRecord.model_validate(finding.to_json()) for finding in self._findings],
             figures=self._figures,
             faults=[] if self._faults is None else [_fault(fault) for fault in self._faults.evidence],
+            recoveries=self._recoveries,
             totals=self._totals,
             attachments=self._attachments,
         )

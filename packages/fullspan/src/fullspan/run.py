@@ -239,7 +239,7 @@ class Runner:
         """Print the figures, the report's place and, last of all, the verdict in one line."""
         tests = self._bundle.results().tests
         click.echo()
-        for figure in (figure for test in tests for figure in test.figures):
+        for figure in (figure for test in tests for figure in test.figures if not figure.table):
             click.echo(f"  {figure.name:<58} {figure.value:>12} {figure.unit}")
         click.echo(f"\n  report: {shown(self._bundle.report)}")
         click.echo(f"  took:   {time.monotonic() - self._began:.1f} s\n")

@@ -9,9 +9,12 @@ from fullspan.verdict import Verdict
 __all__ = [
     "SCHEMA",
     "Attachment",
+    "DebtRecord",
     "FaultRecord",
     "Figure",
     "FindingRecord",
+    "LayerRecord",
+    "RecoveryRecord",
     "ResultsRecord",
     "RunRecord",
     "TestRecord",
@@ -41,11 +44,12 @@ class FindingRecord(Record):
 
 
 class Figure(Record):
-    """One measured value with its unit."""
+    """One measured value with its unit; `table` names the table of the report in which it stands, if it does."""
 
     name: str
     value: float | int | str
     unit: str = ""
+    table: str = ""
 
 
 class FaultRecord(Record):
@@ -66,13 +70,44 @@ class FaultRecord(Record):
     recovery_s: float | None = None
 
 
+class LayerRecord(Record):
+    """One layer's recovery: by phase, after how many seconds it was reached, None when it never was.
+
+    A phase that is not there was not looked for.
+    """
+
+    name: str
+    seconds: dict[str, float | None]
+
+
+class RecoveryRecord(Record):
+    """The recovery of all layers from one fault; `after` says of each phase what its seconds are counted from."""
+
+    kind: str
+    target: str
+    injected_mono_ns: int
+    healed_mono_ns: int
+    until_mono_ns: int
+    after: dict[str, Literal["injected", "healed"]]
+    layers: list[LayerRecord]
+
+
+class DebtRecord(Record):
+    """How many records one hop had seen and the next one had not: steps of (CLOCK_MONOTONIC, ns; count)."""
+
+    before: str
+    after: str
+    steps: list[tuple[int, int]]
+
+
 class TotalsRecord(Record):
-    """A ledger's totals, one row per hop in stage order, keyed by column."""
+    """A ledger's totals, one row per hop in stage order, keyed by column, and the debts between hops."""
 
     title: str
     records: int
     first_bad_hop: str | None
     hops: list[dict[str, int | str]]
+    debts: list[DebtRecord] = []
 
 
 class Attachment(Record):
@@ -96,6 +131,7 @@ class TestRecord(Record):
     findings: list[FindingRecord] = []
     figures: list[Figure] = []
     faults: list[FaultRecord] = []
+    recoveries: list[RecoveryRecord] = []
     totals: list[TotalsRecord] = []
     attachments: list[Attachment] = []
 

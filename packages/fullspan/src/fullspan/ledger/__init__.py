@@ -1,5 +1,6 @@
 """The ledger: what was seen of every record at every hop, and where it went wrong first."""
 
+from fullspan.ledger.debt import Debt
 from fullspan.ledger.journey import Journey, Stage
 from fullspan.ledger.ledger import Ledger
 from fullspan.ledger.reconcile import reconcile
@@ -7,6 +8,7 @@ from fullspan.ledger.reconciliation import HopTotals, Kind, Reconciliation, Viol
 from fullspan.ledger.record import Moment, Observation
 
 __all__ = [
+    "Debt",
     "HopTotals",
     "Journey",
     "Kind",

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
+from fullspan.ledger.debt import debts_of
 from fullspan.ledger.examine import Expectation, HopExam
 from fullspan.ledger.journey import Journey
 from fullspan.ledger.ledger import Ledger
@@ -40,6 +41,7 @@ def reconcile(
         violations=tuple(_violations(exams, asked, first_bad)),
         first_bad_hops={asked[record].key: hop for record, hop in first_bad.items()},
         records=len(asked),
+        debts=debts_of(asked, exams),
     )
 
 

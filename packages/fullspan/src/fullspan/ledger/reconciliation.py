@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fullspan.ledger.record import Observation
+
+if TYPE_CHECKING:
+    from fullspan.ledger.debt import Debt
 
 __all__ = ["WITNESS_LIMIT", "HopTotals", "Kind", "Reconciliation", "Violation"]
 
@@ -89,6 +92,7 @@ class Reconciliation:
     violations: tuple[Violation, ...]
     first_bad_hops: Mapping[str, str]  # of the records that went wrong, by record
     records: int
+    debts: "tuple[Debt, ...]" = ()
 
     @property
     def hops(self) -> tuple[str, ...]:
