@@ -1,5 +1,6 @@
 """The command line of the Focus Server; a command's module is imported only when that command runs."""
 
+import keyword
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -15,6 +16,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "analyze": ("focus_server.analyzer.command", "Turn live blocks into spectrograms and stream them over gRPC."),
     "replay": ("focus_server.fiber.command", "Play a recording as a live fibre."),
     "sample": ("focus_server.fiber.command", "Take the sample recording out of the package that carries it."),
+    "import": ("focus_server.recordings.import_command", "Enter recordings that the catalogue does not know."),
     "config": ("focus_server.api.command", "Print the effective settings and where each comes from."),
 }
 
@@ -31,7 +33,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
-        command = getattr(import_module(module), cmd_name)
+        command = getattr(import_module(module), f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101 - a programming error, not input
         return command
 
