@@ -1,4 +1,4 @@
-"""SciPy as the oracle, blocks made of plain arrays, a real broker, and the analyzer as its own process."""
+"""SciPy as the oracle, blocks and recordings made of plain arrays, a real broker, the analyzer as its own process."""
 
 import asyncio
 import contextlib
@@ -31,6 +31,9 @@ from focus_server.analyzer.store import JobStore
 from focus_server.contract import ConfigureRequest
 from focus_server.fiber import Block, FiberAnnouncement, announcement_key, encode, group_count, group_range
 from focus_server.fiber.grid import FiberGrid
+from focus_server.recordings import RecordingEntry
+from focus_server.recordings.entry import recording_uuid
+from focus_server.recordings.prodml import write_recording
 from focus_server.settings import AnalyzerSettings
 from fullspan.clients.focus_stream import open_stream
 from fullspan.testing import RunningRabbitMQ, running_rabbitmq
@@ -150,6 +153,65 @@ def source():
     return Source
 
 
+class Archive:
+    """Writes an array as recordings of `recording_s` seconds below a folder, as a recorder does.
+
+    `lost` are (first_sample, end_sample, first_channel, last_channel) that the recorder never got.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def write(self, source, recording_s=1, lost=()):
+        """The entries of all whole recordings of the array, the first one of which is the fibre's first."""
+        entries = []
+        while (end := source.grid.first_sample(10 * recording_s * (len(entries) + 1))) <= source.data.shape[1]:
+            begin = source.grid.first_sample(10 * recording_s * len(entries))
+            entries.append(self._write_one(source, len(entries), begin, end, lost))
+        return entries
+
+    def moved(self, source, first_sample):
+        """One recording of the whole array, whose first sample is this one of the fibre."""
+        return self._write_one(
+            source, first_sample, first_sample, first_sample + source.data.shape[1], (), first_sample
+        )
+
+    def _write_one(self, source, slot, begin, end, lost, offset=0):
+        data = source.data[:, begin - offset : end - offset].T.copy()
+        gaps = [
+            (max(low, begin), min(high, end), *channels) for low, high, *channels in lost if low < end > begin < high
+        ]
+        for low, high, first, last in gaps:
+            data[low - begin : high - begin, first - 1 : last] = 0 if data.dtype == np.int16 else np.nan
+        key = (source.t0_ns, source.fs.numerator, source.fs.denominator, source.channels, source.dtype, source.scale)
+        entry = RecordingEntry(
+            uuid=recording_uuid(source.site, key, slot),
+            base_path=str(self.folder),
+            path=f"{source.site}/{source.t0_ns}-{slot}.h5",
+            start_ns=source.grid.time_ns(begin),
+            end_ns=source.grid.time_ns(end),
+            site=source.site,
+            channels=source.channels,
+            dx=2.5,
+            units="1/s",
+            dtype=source.dtype,
+            scale=source.scale,
+            samples=end - begin,
+            t0_ns=source.t0_ns,
+            fs_num=source.fs.numerator,
+            fs_den=source.fs.denominator,
+            first_sample=begin,
+            gaps=bool(gaps),
+        )
+        write_recording(entry, data, np.array(gaps, np.int64).reshape(-1, 4), self.folder)
+        return entry
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return Archive(tmp_path / "recordings")
+
+
 @pytest.fixture
 def feed():
     """Make a feed that has taken a source: feed(source, ring_samples=..., give_up_s=...)."""
@@ -187,14 +249,14 @@ class AnalyzerProcess:
         self.environment |= {f"FOCUS_{name.upper()}": str(value) for name, value in settings.items()}
         self.process = None
 
-    def start(self):
-        """Start it and wait until it says that it is ready and reads the broker."""
+    def start(self, ready=("analyzer.ready", "rabbitmq.up")):
+        """Start it and wait until it says that it is ready and reads the broker, or what else is waited for."""
         with self.log.open("ab") as log:
             begin = log.tell()
             command = [sys.executable, "-m", "focus_server", "analyze"]
             self.process = subprocess.Popen(command, env=self.environment, stderr=log, cwd=self.folder)
         deadline = time.monotonic() + WAIT_S
-        while not {"analyzer.ready", "rabbitmq.up"} <= {event["event"] for event in self.events(begin)}:
+        while not set(ready) <= {event["event"] for event in self.events(begin)}:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, f"not ready: {self.log.read_text()}"
             time.sleep(0.02)
@@ -366,6 +428,14 @@ class Bench:
         answer = await self.maker.create(ConfigureRequest.read(configure_body(**fields)), key)
         return answer.model_dump(mode="json", by_alias=True)
 
+    async def play(self, recordings, start_s, end_s, key=None, **fields):
+        """Make a job that plays recordings from one second of their fibre to another."""
+        t0_s = Fraction(recordings[0].t0_ns, 10**9)
+        times = {"start_time": float(t0_s + Fraction(start_s)), "end_time": float(t0_s + Fraction(end_s))}
+        request = ConfigureRequest.read(configure_body(**fields, **times))
+        answer = await self.maker.create(request, key, recordings)
+        return answer.model_dump(mode="json", by_alias=True)
+
 
 @pytest.fixture
 async def bench(tmp_path):
@@ -375,6 +445,7 @@ async def bench(tmp_path):
         async def make(**settings):
             made = Bench(tmp_path, **settings)
             await made.maker.reopen()
+            stack.callback(made.maker.close)
             stack.push_async_callback(made.jobs.close)
             for work in (made.engine.run(), made.jobs.expire()):
                 task = asyncio.create_task(work)
