@@ -11,11 +11,15 @@ from fullspan.clients import FocusClient, LiveMetadata
 from fullspan.errors import Inconclusive
 from fullspan.ledger import Ledger
 from fullspan.ledger.hops import HopRunner
+from fullspan.pytest_plugin import Evidence
 from fullspan.stack import Stack
 from fullspan.stack.services.chromium import launch_options
 from fullspan.timeline import Timeline
+from suites.focus.blocks import first_sent
 from suites.focus.oracle import Fibre
+from suites.focus.outage import Remembered
 from suites.focus.picture import LivePicture, View, choose_view
+from suites.focus.recorded import Recordings
 
 CHANNEL = 711
 FEED_WITHIN_S = 20.0
@@ -81,6 +85,21 @@ def view(fibre: Fibre, live: LiveMetadata) -> View:
 @pytest.fixture
 def picture(stack: Stack, page: Page, hops: HopRunner, fibre: Fibre, live: LiveMetadata, view: View) -> LivePicture:
     return LivePicture(stack, page, hops, fibre, str(live.document.get("site", "local")), view)
+
+
+@pytest.fixture
+def recordings(stack: Stack, fibre: Fibre, live: LiveMetadata) -> Iterator[Recordings]:
+    """What was recorded of the fibre."""
+    found = Recordings(stack.endpoint("mongodb.mongo"), fibre, live.number_of_channels)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def remembered(stack: Stack, recordings: Recordings, fibre: Fibre, evidence: Evidence) -> Remembered:
+    """All that was sent since the interrogator began."""
+    with HopRunner(Ledger()) as runner:
+        return Remembered(recordings, first_sent(stack, runner, fibre), evidence)
 
 
 @pytest.fixture

@@ -97,10 +97,16 @@ class Fibre:
         return out
 
     def amplitude(self, channel: int, first: int, lines: int, nfft: int, hop: int) -> NDArray[np.float64]:
-        """Return A of `lines` lines from sample `first` on, [line, bin], unit/√Hz: SciPy in float64."""
-        x = self.counts(channel, first, (lines - 1) * hop + nfft).astype(np.float64) * self.scale
+        """Return A of `lines` lines of one channel from sample `first` on, [line, bin], unit/√Hz."""
+        return self.amplitudes(channel, channel, first, lines, nfft, hop)[:, 0]
+
+    def amplitudes(
+        self, first_channel: int, last_channel: int, first: int, lines: int, nfft: int, hop: int
+    ) -> NDArray[np.float64]:
+        """Return A of an inclusive channel range, [line, channel, bin], unit/√Hz: SciPy in float64."""
+        samples = self.window(first, (lines - 1) * hop + nfft, first_channel, last_channel)
         _, _, power = spectrogram(
-            x,
+            samples.T.astype(np.float64) * self.scale,
             fs=float(self.fs),
             window=hann(nfft, sym=False),
             nperseg=nfft,
@@ -109,8 +115,14 @@ class Fibre:
             scaling="density",
             mode="psd",
         )
-        amplitude: NDArray[np.float64] = np.sqrt(power.T)
+        amplitude: NDArray[np.float64] = np.sqrt(power.transpose(2, 0, 1))
         return amplitude
+
+
+def band_level(amplitude: NDArray[np.float64], fs: Fraction, nfft: int) -> NDArray[np.float64]:
+    """Return what a multichannel view draws of each channel, in the fibre's unit: B = sqrt(sum of P_k·fs/N)."""
+    level: NDArray[np.float64] = np.sqrt((amplitude**2).sum(axis=-1) * float(fs) / nfft)
+    return level
 
 
 def decibel(amplitude: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,9 +1,10 @@
-"""One live picture in a real browser, with an observer at every hop from the broker to the screen."""
+"""One picture in a real browser, with an observer at every hop from the broker to the screen."""
 
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlencode
 
 import numpy as np
@@ -15,8 +16,8 @@ from fullspan.errors import Inconclusive
 from fullspan.ledger import Moment, Observation
 from fullspan.ledger.hops import AmqpMessage, AmqpTap, CanvasReader, GrpcStream, HopRunner, PageFrames, Shot
 from fullspan.stack import Stack
-from suites.focus.grid import Grid
-from suites.focus.oracle import Fibre, deviation_db, lut_codes
+from suites.focus.grid import Grid, group_of
+from suites.focus.oracle import Fibre, band_level, deviation_db, lut_codes
 from suites.focus.strip import PictureRow, read_rows
 
 EXCHANGE = "prisma"
@@ -27,7 +28,11 @@ NEIGHBOURS = (-1, 1, -2, 2)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is asked of LiveView; the band between `low_db` and `high_db` is spread over the colour table."""
+    """What is asked of LiveView; the band between `low_db` and `high_db` is spread over the colour table.
+
+    One channel's spectrum is asked for, or with `last_channel` one level for each channel of the range; live, or what
+    was recorded `between` two times (epoch seconds).
+    """
 
     channel: int
     low_db: float
@@ -35,13 +40,24 @@ class View:
     nfft: int = 256
     lines_per_second: int = 20
     height: int = 240
+    last_channel: int | None = None
+    between: tuple[float, float] | None = None
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """The first and the last channel."""
+        return self.channel, self.channel if self.last_channel is None else self.last_channel
+
+    @property
+    def groups(self) -> range:
+        """The groups of blocks that carry the channels."""
+        low, high = self.channels
+        return range(group_of(low), group_of(high) + 1)
 
     def address(self, base: str) -> str:
         """Return LiveView's address for this view as a proof picture."""
-        query = {
+        query: dict[str, object] = {
             "proof": 1,
-            "view": 1,
-            "channel": self.channel,
             "nfft": self.nfft,
             "lps": self.lines_per_second,
             "height": self.height,
@@ -49,6 +65,12 @@ class View:
             "hi": self.high_db,
             "cmap": "grayscale",
         }
+        if self.last_channel is None:
+            query |= {"view": 1, "channel": self.channel}
+        else:
+            query |= {"view": 0, "cmin": self.channel, "cmax": self.last_channel}
+        if self.between is not None:
+            query |= {"start": self.between[0], "end": self.between[1]}
         return f"{base}/liveView?{urlencode(query)}"
 
 
@@ -116,10 +138,10 @@ class LivePicture:
     def open(self, base: str | None = None, blocks: str = "*") -> None:
         """Start the observers and the page; return once each later record will be seen at every hop.
 
-        `blocks` is the group whose blocks are observed, all of them by default.
+        `blocks` is the group whose blocks are observed, all of them by default; of a recording none is.
         """
-        tap = AmqpTap(self.stack.endpoint("rabbitmq.amqp"), EXCHANGE, f"fiber.{self.site}.{blocks}", self._block)
-        self._runner.start(tap)
+        if self.view.between is None:
+            self._tap(blocks)
         self._runner.start(PageFrames(self.page, "/ws/jobs/", self._frame))
         with self.page.expect_response(
             lambda response: response.url.endswith("/configure") and response.request.method == "POST",
@@ -130,11 +152,16 @@ class LivePicture:
             raise AssertionError(f"POST /configure answered {configured.value.status}: {configured.value.text()}")
         self._job = Job.read(configured.value.json())
         host, port = self.stack.via("analyzer-stream", self.job.host, self.job.stream_port)
-        self._runner.start(GrpcStream(lambda: open_stream(host, port, 0), self._row))
+        for stream in range(self.job.stream_amount):
+            self._runner.start(GrpcStream(partial(open_stream, host, port, stream), self._row))
         for payload, moment in self._early:
             self._runner.ledger.observe_all(self._rows("frame", DataStream.FromString(payload), moment))
         self._early.clear()
         self.ready = Moment.now()
+
+    def _tap(self, blocks: str) -> None:
+        tap = AmqpTap(self.stack.endpoint("rabbitmq.amqp"), EXCHANGE, f"fiber.{self.site}.{blocks}", self._block)
+        self._runner.start(tap)
 
     def watch(self, until: Callable[[], bool], within_s: float, every_s: float = SHOT_EVERY_S) -> bool:
         """Take a screenshot each `every_s` seconds until a condition holds; False when it does not within the time."""
@@ -169,18 +196,22 @@ class LivePicture:
         newest = max(self.screen.codes)
         return (time.time_ns() - self.grid.due_ns(newest)) / 1e9
 
-    def key(self, row: int) -> str:
-        """Return the ledger's key of a row."""
-        return f"{self.job.job_id}/0/{row}"
+    def key(self, row: int, stream: int = 0) -> str:
+        """Return the ledger's key of a row of a stream; on the screen a row has the key of stream 0."""
+        return f"{self.job.job_id}/{stream}/{row}"
+
+    def keys(self, row: int) -> list[str]:
+        """Return the keys of a row in all streams."""
+        return [self.key(row, stream) for stream in range(self.job.stream_amount)]
 
     def expected(self, row: int) -> NDArray[np.float64]:
-        """Return SciPy's amplitude of one row over the job's bins."""
+        """Return SciPy's amplitude of one row over the view's channels and the job's bins, [channel, bin]."""
         if row not in self._expected:
             grid = self.grid
             first, _ = grid.samples(row)
-            line = self.fibre.amplitude(self.view.channel, first, 1, grid.nfft, grid.hop)[0]
+            line = self.fibre.amplitudes(*self.view.channels, first, 1, grid.nfft, grid.hop)[0]
             low = self.first_bin
-            self._expected[row] = line[low : low + len(self.job.frequencies)]
+            self._expected[row] = line[:, low : low + len(self.job.frequencies)]
         return self._expected[row]
 
     @property
@@ -190,7 +221,10 @@ class LivePicture:
 
     def expected_codes(self, row: int) -> NDArray[np.int64]:
         """Return the colour table's indices that a row must have on the screen."""
-        return lut_codes(self.expected(row), self.view.low_db, self.view.high_db)
+        amplitude = self.expected(row)
+        single = self.view.last_channel is None
+        drawn = amplitude[0] if single else band_level(amplitude, self.grid.fs, self.grid.nfft)
+        return lut_codes(drawn, self.view.low_db, self.view.high_db)
 
     def _block(self, message: AmqpMessage, moment: Moment) -> Observation:
         header = message.headers
@@ -222,20 +256,28 @@ class LivePicture:
         return self._rows("row", message, moment)
 
     def _rows(self, hop: str, message: DataStream, moment: Moment) -> Iterable[Observation]:
+        stream = self.job.channel_to_stream[message.start_channel]
+        part = slice(message.start_channel - self.view.channel, message.end_channel - self.view.channel + 1)
         for row, stamp, data in zip(message.row_index, message.timestamp_in_milis, message.main_data, strict=True):
-            values = np.frombuffer(data, "<f4")
+            values = np.frombuffer(data, "<f4").reshape(message.data_shape_z or 1, -1)
             off_time = stamp != self.grid.stamp_ms(row)
             yield Observation(
                 hop=hop,
-                key=self.key(row),
+                key=self.key(row, stream),
                 sequence=row,
                 event_ns=self.grid.due_ns(row),
                 seen_ns=moment.mono_ns,
                 seen_wall_ns=moment.wall_ns,
                 digest=f"{zlib.crc32(data):08x}",
-                deviation=float("inf") if off_time else deviation_db(values, self.expected(row), self.first_bin),
+                deviation=float("inf") if off_time else self._deviation(values, self.expected(row)[part]),
                 attributes={"stamp_ms": stamp},
             )
+
+    def _deviation(self, values: NDArray[np.float32], wanted: NDArray[np.float64]) -> float:
+        """Return the largest deviation of any channel, dB; its bins count by the channel's own maximum."""
+        if values.shape != wanted.shape:
+            return float("inf")
+        return max(deviation_db(*pair, self.first_bin) for pair in zip(values, wanted, strict=True))
 
     def _pixel(self, row: PictureRow, shot: Shot, before: Shot | None) -> Observation:
         deviation = self._code_difference(row.codes, row.row_index)
@@ -271,14 +313,25 @@ def _integer(header: Mapping[str, object], name: str) -> int:
     return value
 
 
-def choose_view(fibre: Fibre, channel: int, live: LiveMetadata, nfft: int = 256) -> View:
-    """Spread the levels that the fibre will show in the next seconds over the colour table."""
-    now = int((time.time_ns() - fibre.t0_ns) * fibre.fs / 10**9)
+def choose_view(
+    fibre: Fibre,
+    channel: int,
+    live: LiveMetadata,
+    nfft: int = 256,
+    last_channel: int | None = None,
+    between: tuple[float, float] | None = None,
+) -> View:
+    """Spread the levels that the fibre will show in the next seconds, or showed then, over the colour table."""
+    last = channel if last_channel is None else last_channel
+    if not last <= live.number_of_channels:
+        raise Inconclusive(f"The fibre has {live.number_of_channels} channels, the proof needs channel {last}.")
+    wall_ns = time.time_ns() if between is None else round(between[0] * 1e9)
+    first = int((wall_ns - fibre.t0_ns) * fibre.fs / 10**9)
+    seconds = 30.0 if between is None else between[1] - between[0]
     hop = round(float(fibre.fs) / 20)
-    coming = fibre.amplitude(channel, now, 600, nfft, hop)
+    shown = fibre.amplitudes(channel, last, first, int(seconds * 20), nfft, hop)
+    drawn = shown if last_channel is None else band_level(shown, fibre.fs, nfft)
     with np.errstate(divide="ignore"):
-        levels = 20 * np.log10(coming)
+        levels = 20 * np.log10(drawn)
     low, high = np.percentile(levels, [1.0, 99.0])
-    if not channel <= live.number_of_channels:
-        raise Inconclusive(f"The fibre has {live.number_of_channels} channels, the proof needs channel {channel}.")
-    return View(channel, float(np.floor(low)), float(np.ceil(high)), nfft)
+    return View(channel, float(np.floor(low)), float(np.ceil(high)), nfft, last_channel=last_channel, between=between)

@@ -53,23 +53,32 @@ def examine(
     late_after_ns: int | None = LATE_AFTER_NS,
     groups: range | None = None,
 ) -> Reconciliation:
-    """Follow every block of the window (of some groups, or of all), and every row from its blocks to the screen."""
+    """Follow every block of the window (of some groups, or of all), and every row from its blocks to the screen.
+
+    Rows of a recording begin where they are streamed: their blocks passed long ago.
+    """
     if len(window.rows) == 0:
         raise Inconclusive("No row was due while every observer was looking.")
-    numbering = _numbering(ledger, picture.grid)
-    digests = _block_digests(picture, numbering, channels, window, groups or range(group_of(channels) + 1))
+    numbering: dict[int, int] = {}
+    digests: dict[str, str] = {}
+    if picture.view.between is None:
+        numbering = _numbering(ledger, picture.grid)
+        digests = _block_digests(picture, numbering, channels, window, groups or range(group_of(channels) + 1))
     journeys = [Journey(key, [Stage("block", [key], digest=digest)]) for key, digest in digests.items()]
-    grid, group = picture.grid, group_of(picture.view.channel)
     for row in window.rows:
-        key = picture.key(row)
-        blocks = [f"{picture.site}/{group}/{numbering[group] + block}" for block in grid.blocks(row)]
         stages = [
-            Stage("block", blocks, digest={block: digests[block] for block in blocks}),
-            Stage("row", [key], tolerance=TOLERANCE_DB),
-            Stage("frame", [key]),
-            Stage("pixel", [key], tolerance=CODE_TOLERANCE),
+            Stage("row", picture.keys(row), tolerance=TOLERANCE_DB),
+            Stage("frame", picture.keys(row), tolerance=TOLERANCE_DB),
+            Stage("pixel", [picture.key(row)], tolerance=CODE_TOLERANCE),
         ]
-        journeys.append(Journey(key, stages))
+        if numbering:
+            blocks = [
+                f"{picture.site}/{group}/{numbering[group] + block}"
+                for group in picture.view.groups
+                for block in picture.grid.blocks(row)
+            ]
+            stages.insert(0, Stage("block", blocks, digest={block: digests[block] for block in blocks}))
+        journeys.append(Journey(picture.key(row), stages))
     return reconcile(ledger, journeys, late_after_ns)
 
 
@@ -107,9 +116,20 @@ def _block_digests(
     return digests
 
 
-def findings(picture: LivePicture, examined: Reconciliation, window: Window, *, fresh: bool = True) -> list[Finding]:
-    """Return what the window shows: loss, duplicates, order, integrity, freshness, and if the screen could tell."""
-    enough = {"block": MIN_BLOCKS, "row": MIN_ROWS, "frame": MIN_ROWS, "pixel": MIN_ROWS}
+def findings(
+    picture: LivePicture,
+    examined: Reconciliation,
+    window: Window,
+    *,
+    fresh: bool = True,
+    blocks: int = MIN_BLOCKS,
+    rows: int = MIN_ROWS,
+) -> list[Finding]:
+    """Return what the window shows: loss, duplicates, order, integrity, freshness, and if the screen could tell.
+
+    `blocks` and `rows` are how many must have been followed at least.
+    """
+    enough = {"row": rows, "frame": rows, "pixel": rows} | ({"block": blocks} if blocks else {})
     found = [
         no_loss.check(examined, enough),
         no_duplicate.check(examined, enough),
@@ -118,15 +138,15 @@ def findings(picture: LivePicture, examined: Reconciliation, window: Window, *, 
     ]
     if fresh:
         found.append(freshness.check(examined, enough))
-    return [*found, codes_agree(picture, window), picture_can_tell(picture, window), drawn_once(picture, window)]
+    return [*found, codes_agree(picture, window, rows), picture_can_tell(picture, window), drawn_once(picture, window)]
 
 
-def codes_agree(picture: LivePicture, window: Window) -> Finding:
+def codes_agree(picture: LivePicture, window: Window, enough: int = MIN_ROWS) -> Finding:
     """Check that at least 99 % of the read codes equal the expected ones; the rest may be off by one (integrity)."""
     rows = [row for row in window.rows if row in picture.screen.codes]
     name = "codes equal"
-    if len(rows) < MIN_ROWS:
-        return Finding(name, Verdict.INCONCLUSIVE, f"only {len(rows)} of {MIN_ROWS} lines were read", len(rows))
+    if len(rows) < enough:
+        return Finding(name, Verdict.INCONCLUSIVE, f"only {len(rows)} of {enough} lines were read", len(rows))
     equal = total = 0
     for row in rows:
         read, wanted = picture.screen.codes[row], picture.expected_codes(row)

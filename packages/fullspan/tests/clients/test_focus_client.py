@@ -288,3 +288,10 @@ def test_errors_are_a_tree_and_jobs_read_what_they_need():
     assert all(issubclass(kind, ClientError) for kind in (Refused, Unreachable, OutcomeUnknown, NotUnderstood))
     with pytest.raises(KeyError):
         Job.read({key: value for key, value in JOB.items() if key != "metadata"})
+
+
+def test_recordings_are_asked_for_again_because_asking_changes_nothing(server):
+    server.replies = [(503, {"error": "MongoDB is down."}), (200, [[1.5, 2.5], [3, 4]])]
+    with FocusClient(server.url) as client:
+        assert client.recordings(1, 5) == [(1.5, 2.5), (3, 4)]
+    assert server.requests == [("POST /recordings_in_time_range", {"start_time": 1, "end_time": 5})] * 2

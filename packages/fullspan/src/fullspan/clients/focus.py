@@ -94,6 +94,10 @@ class FocusClient:
         """Make a job; `wishes` are those of `configure_document`. Never repeated."""
         return self._run(calls.configure(calls.configure_document(channels, **wishes)))
 
+    def recordings(self, start: float, end: float) -> list[tuple[float, float]]:
+        """Give the ranges that were recorded between two times, in epoch seconds."""
+        return self._run(calls.recordings(start, end))
+
     def cancel(self, job_id: str) -> None:
         """End a job."""
         return self._run(calls.cancel(job_id))
@@ -165,6 +169,10 @@ class AsyncFocusClient:
     async def configure(self, channels: int | tuple[int, int], **wishes: Any) -> Job:
         """Make a job; `wishes` are those of `configure_document`. Never repeated."""
         return await self._run(calls.configure(calls.configure_document(channels, **wishes)))
+
+    async def recordings(self, start: float, end: float) -> list[tuple[float, float]]:
+        """Give the ranges that were recorded between two times, in epoch seconds."""
+        return await self._run(calls.recordings(start, end))
 
     async def cancel(self, job_id: str) -> None:
         """End a job."""

@@ -22,11 +22,12 @@ class Call(Generic[T]):
     read: Callable[[httpx.Response], T]
     document: Mapping[str, Any] | None = None
     expected: frozenset[int] = frozenset({200})
+    asks_only: bool = False
 
     @property
     def repeatable(self) -> bool:
         """True when sending it twice does no more than sending it once."""
-        return self.method == "GET"
+        return self.asks_only or self.method == "GET"
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -85,6 +86,14 @@ def metadata(job_id: str) -> Call[Job]:
     return Call("GET", f"/metadata/{quote(job_id, safe='')}", lambda r: Job.read(r.json()))
 
 
+def recordings(start: float, end: float) -> Call[list[tuple[float, float]]]:
+    """Ask what was recorded between two times, in epoch seconds."""
+    document = {"start_time": start, "end_time": end}
+    return Call(
+        "POST", "/recordings_in_time_range", lambda r: [(low, high) for low, high in r.json()], document, asks_only=True
+    )
+
+
 def cancel(job_id: str) -> Call[None]:
     """Ask to end a job."""
     return Call("DELETE", f"/job/{quote(job_id, safe='')}", lambda _: None)
@@ -106,8 +115,9 @@ def configure_document(
     lines_per_second: float | None = None,
     overlap: float | None = None,
     between: tuple[float, float] | None = None,
+    playrate: float | None = None,
 ) -> dict[str, Any]:
-    """Write the body of POST /configure; band in Hz, `between` in epoch seconds (none: live)."""
+    """Write the body of POST /configure; band in Hz, `between` in epoch seconds (none: live), `playrate` times real."""
     low, high = (channels, channels) if isinstance(channels, int) else channels
     start, end = between if between is not None else (None, None)
     document = {
@@ -121,5 +131,6 @@ def configure_document(
         "overlap": overlap,
         "start_time": start,
         "end_time": end,
+        "playrate": playrate,
     }
     return {key: value for key, value in document.items() if value is not None}

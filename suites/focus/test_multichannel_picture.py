@@ -1,0 +1,41 @@
+"""The multichannel picture is the fibre, too: three streams, joined line by line, from their blocks to the pixels."""
+
+import time
+
+import pytest
+
+from fullspan.clients import LiveMetadata
+from fullspan.ledger import Ledger
+from fullspan.pytest_plugin import Evidence
+from suites.focus.oracle import Fibre
+from suites.focus.picture import LivePicture, View, choose_view
+from suites.focus.proof import ON_SCREEN_WITHIN_NS, Window, examine, findings, line_latencies_ms
+
+PROOF_S = 6.0
+FIRST, LAST = 600, 695  # of two groups of blocks
+ENOUGH_BLOCKS, ENOUGH_ROWS = 100, 100
+
+
+@pytest.fixture
+def view(fibre: Fibre, live: LiveMetadata) -> View:
+    return choose_view(fibre, FIRST, live, last_channel=LAST)
+
+
+@pytest.mark.e2e
+def test_live_multichannel_picture_is_the_fibre(
+    picture: LivePicture, ledger: Ledger, live: LiveMetadata, evidence: Evidence
+) -> None:
+    evidence.say(f"opening LiveView with channels {FIRST} to {LAST}, with observers at every hop")
+    picture.open()
+    until = time.time_ns() + int(PROOF_S * 1e9)
+    picture.watch(lambda: time.time_ns() > until + ON_SCREEN_WITHIN_NS, PROOF_S + 10)
+    window = Window.of(picture, until)
+    evidence.say(f"comparing {len(window.rows)} lines of {LAST - FIRST + 1} channels with SciPy on the source")
+    examined = examine(picture, ledger, live.number_of_channels, window, groups=picture.view.groups)
+    evidence.reconciliation(examined)
+    if picture.screen.shot is not None:
+        evidence.attach("multichannel-picture.png", picture.screen.shot.png)
+    evidence.figures("line latency at pixel, multichannel", line_latencies_ms(ledger, "pixel", picture, window), "ms")
+    for finding in findings(picture, examined, window, blocks=ENOUGH_BLOCKS, rows=ENOUGH_ROWS):
+        evidence.finding(finding)
+    evidence.require()
