@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -31,7 +32,7 @@ def newest_range(recordings: Recordings) -> tuple[float, float]:
     deadline = time.monotonic() + RECORDED_WITHIN_S
     while time.monotonic() < deadline:
         documents = recordings.documents()
-        for before, after in reversed(list(zip(documents, documents[1:], strict=False))):
+        for before, after in reversed(list(pairwise(documents))):
             border = int(after["first_sample"])
             joined = int(before["first_sample"] + before["samples"]) == border
             samples = int(SECONDS / 2 * recordings.fibre.fs)
@@ -106,7 +107,8 @@ def test_a_recording_plays_the_same_each_time(
     played = [play(jobs[0]), play(jobs[0]), play(jobs[1])]
     same = played[0] == played[1] == played[2]
     verdict = Verdict.PASS if same and len(set(played[0])) == 3 else Verdict.FAIL
-    summary = f"three passes over {SECONDS:g} s in {jobs[0].stream_amount} streams gave {'the same' if same else 'other'} bytes"
+    gave = "the same" if same else "other"
+    summary = f"three passes over {SECONDS:g} s in {jobs[0].stream_amount} streams gave {gave} bytes"
     evidence.finding(Finding("a recording plays the same each time", verdict, summary, 3))
     for job in jobs:
         focus.cancel(job.job_id)
