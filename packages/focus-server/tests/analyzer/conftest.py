@@ -274,20 +274,30 @@ class AnalyzerProcess:
 
 
 @pytest.fixture
-def analyzer(tmp_path, rabbitmq):
-    """Start analyzers: analyzer(**settings); they are ended with the test."""
-    started = []
+def analyzer_process(tmp_path):
+    """Make analyzers that are not started yet: analyzer_process(url, **settings); they are ended with the test."""
+    made = []
+
+    def make(url, **settings):
+        made.append(AnalyzerProcess(tmp_path, url, **settings))
+        return made[-1]
+
+    yield make
+    for process in made:
+        if process.process is not None and process.process.poll() is None:
+            process.end()
+
+
+@pytest.fixture
+def analyzer(analyzer_process, rabbitmq):
+    """Start analyzers: analyzer(**settings)."""
 
     def start(**settings):
-        process = AnalyzerProcess(tmp_path, rabbitmq.amqp_url, **settings)
-        started.append(process)
+        process = analyzer_process(rabbitmq.amqp_url, **settings)
         process.start()
         return process
 
-    yield start
-    for process in started:
-        if process.process.poll() is None:
-            process.end()
+    return start
 
 
 class Publisher:

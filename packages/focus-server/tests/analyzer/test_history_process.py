@@ -1,0 +1,89 @@
+"""The analyzer as its own process, without a broker or a fibre: it plays recordings, and again after kill -9."""
+
+import signal
+import socket
+
+import grpc
+import numpy as np
+import pytest
+
+from focus_server.contract import ConfigureRequest, Refusal
+from focus_server.jobs import LocalAnalyzer
+
+pytestmark = pytest.mark.anyio
+
+T0_S = 1_700_000_000
+
+
+@pytest.fixture
+def nowhere():
+    """The URL of a broker that is not there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    return f"amqp://guest:guest@127.0.0.1:{port}/"
+
+
+@pytest.fixture
+def lonely(analyzer_process, nowhere):
+    process = analyzer_process(nowhere)
+    process.start(ready={"analyzer.ready"})
+    return process
+
+
+@pytest.fixture
+def recordings(archive, source):
+    return archive.write(source((np.random.default_rng(2).standard_normal((3, 6000)) * 500).astype(np.int16)))
+
+
+def request(body, **fields):
+    fields = {"nfftSelection": 256, "overlap": 0.5, "start_time": T0_S, "end_time": T0_S + 6} | fields
+    return ConfigureRequest.read(body(channels=(1, 3)) | fields)
+
+
+async def configure(process, *arguments):
+    async with LocalAnalyzer(process.socket) as client:
+        return (await client.configure(*arguments)).model_dump(mode="json", by_alias=True)
+
+
+async def test_without_broker_and_fibre_recordings_are_played_and_live_is_refused(lonely, recordings, watch, body):
+    answer = await configure(lonely, request(body), None, recordings)
+    rows = await watch(answer, first=False)
+    assert await rows.end() == (grpc.StatusCode.OK, "")
+    assert rows.order == list(range(45))
+    async with LocalAnalyzer(lonely.socket) as client:
+        assert (await client.state(answer["job_id"])).state == "finished"
+        assert [job.mode for job in (await client.jobs()).jobs] == ["historic"]
+        with pytest.raises(Refusal, match="No live view now"):
+            await client.configure(request(body, start_time=None, end_time=None))
+        with pytest.raises(Refusal, match="No recording found") as refused:
+            await client.configure(request(body, start_time=T0_S + 60, end_time=T0_S + 70), None, recordings)
+        assert refused.value.status == 404
+        with pytest.raises(Refusal, match="No recording found"):
+            await client.configure(request(body), None, [])
+
+
+async def test_after_kill_9_a_historic_job_plays_the_same_bytes_on_the_same_port(lonely, recordings, watch, body):
+    answer = await configure(lonely, request(body), "k", recordings)
+    rows = await watch(answer, first=False)
+    assert await rows.end() == (grpc.StatusCode.OK, "")
+    playing = await configure(lonely, request(body, playrate=0.01), None, recordings)
+    broken_off = await watch(playing)
+    assert lonely.end(signal.SIGKILL) == -signal.SIGKILL
+    assert (await broken_off.end())[0] is grpc.StatusCode.UNAVAILABLE
+
+    lonely.start(ready={"analyzer.ready"})
+    again = await watch(answer, first=False)
+    assert await again.end() == (grpc.StatusCode.OK, "")
+    assert again.messages == rows.messages
+    assert await configure(lonely, request(body), "k", recordings) == answer
+    await watch(playing)
+    async with LocalAnalyzer(lonely.socket) as client:
+        assert [job.state for job in (await client.jobs()).jobs] == ["finished", "playing"]
+        await client.cancel(playing["job_id"])
+    assert lonely.end() == 0
+
+
+async def test_sigterm_tells_viewers_of_a_playback(lonely, recordings, watch, body):
+    rows = await watch(await configure(lonely, request(body, playrate=0.01), None, recordings))
+    assert lonely.end() == 0
+    assert (await rows.end())[0] is grpc.StatusCode.UNAVAILABLE
