@@ -14,6 +14,7 @@ from fullspan.verdict import Verdict
 FEED_WITHIN_S = 30.0
 
 
+@pytest.mark.outages
 @pytest.mark.e2e
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [Hang, Kill, Stop, Restart], ids=lambda kind: kind.kind)

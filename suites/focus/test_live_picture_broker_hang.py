@@ -10,6 +10,7 @@ from fullspan.faults import Faults, Hang
 from fullspan.invariants import Finding, integrity, no_duplicate, no_loss, order
 from fullspan.ledger import Ledger
 from fullspan.pytest_plugin import Evidence
+from fullspan.recovery import Moments, Phase, RecoveryProfile, observed
 from fullspan.verdict import Verdict
 from suites.focus.grid import group_of
 from suites.focus.picture import LivePicture
@@ -43,7 +44,8 @@ def test_broker_hang_loses_no_line(
     hang = faults.evidence[-1]
     evidence.say("RabbitMQ goes on; waiting for the picture to catch up")
     picture.watch(lambda: picture.newest_age_s() < FRESH_AGE_S, FRESH_WITHIN_S + 5, SHOT_EVERY_S)
-    fresh_after_s = (time.monotonic_ns() - hang.healed_mono_ns) / 1e9
+    fresh_mono_ns = time.monotonic_ns()
+    fresh_after_s = (fresh_mono_ns - hang.healed_mono_ns) / 1e9
     until = time.time_ns()
     picture.watch(lambda: time.time_ns() > until + ON_SCREEN_WITHIN_NS, 10)
 
@@ -54,6 +56,12 @@ def test_broker_hang_loses_no_line(
     evidence.reconciliation(examined)
     if picture.screen.shot is not None:
         evidence.attach("after-catching-up.png", picture.screen.shot.png)
+    layers: dict[str, Moments] = {
+        hop: observed(ledger.observations(hop), hang, FRESH_AGE_S) for hop in ("block", "row", "frame", "pixel")
+    }
+    said = [spoken.since.mono_ns for spoken in picture.behind if BEHIND.search(spoken.text)]
+    layers["page"] = {Phase.DETECTED: said[0] if said else None, Phase.FRESH: fresh_mono_ns}
+    evidence.recovery(RecoveryProfile.of(hang, layers, time.monotonic_ns()))
     evidence.finding(says_behind(picture, hang.injected_mono_ns))
     evidence.finding(fresh_again(fresh_after_s))
     enough = {"row": 100, "frame": 100, "pixel": 100}

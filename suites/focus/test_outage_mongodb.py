@@ -16,9 +16,7 @@ from fullspan.verdict import Verdict
 from suites.focus.outage import Remembered, broken
 from suites.focus.viewers import Viewer, contiguous, watching
 
-pytestmark = [pytest.mark.outages, pytest.mark.e2e, pytest.mark.slow]
-
-DOWN_S = 30.0
+SHORT_S, LONG_S = 10.0, 30.0
 HISTORY_S = 4.0
 ENOUGH_LINES = 200
 REFUSED_WITHIN_S = 2.0
@@ -32,6 +30,15 @@ def portal() -> Iterator[BlockingPortal]:
         yield portal
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "down_s",
+    [
+        pytest.param(SHORT_S, marks=pytest.mark.demo, id="short"),
+        pytest.param(LONG_S, marks=pytest.mark.outages, id="long"),
+    ],
+)
 def test_no_live_line_is_missing_while_mongodb_is_away(
     stack: Stack,
     focus: FocusClient,
@@ -39,6 +46,7 @@ def test_no_live_line_is_missing_while_mongodb_is_away(
     evidence: Evidence,
     remembered: Remembered,
     portal: BlockingPortal,
+    down_s: float,
 ) -> None:
     recordings = remembered.recordings
     start = recordings.time_s(remembered.first) + 0.001
@@ -48,9 +56,9 @@ def test_no_live_line_is_missing_while_mongodb_is_away(
     viewer = Viewer(focus.configure(17, nfft=256, lines_per_second=20))
     end_watch = watching(portal, [viewer])
     began = time.monotonic()
-    evidence.say(f"MongoDB is killed and stays away for {DOWN_S:g} s while a live view runs")
-    with broken(faults, Kill("mongodb"), DOWN_S):
-        refusals = refused(focus, between, DOWN_S - 2 * REFUSED_WITHIN_S)
+    evidence.say(f"MongoDB is killed and stays away for {down_s:g} s while a live view runs")
+    with broken(faults, Kill("mongodb"), down_s):
+        refusals = refused(focus, between, down_s - 2 * REFUSED_WITHIN_S)
         states = focus.health().dependencies
     fault = faults.evidence[-1]
     good = portal.call(first_good_answer, base, between, 20.0)
