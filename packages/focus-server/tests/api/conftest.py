@@ -91,6 +91,7 @@ class PlayedAnalyzer:
         self.running = False
         self.forget()
         self.streams = defaultdict(set)
+        self.taken = [0]
         self.changed = asyncio.Event()
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
@@ -127,6 +128,11 @@ class PlayedAnalyzer:
         for queue in self.streams[stream]:
             queue.put_nowait(payload)
 
+    def count_taken(self):
+        """How many messages calls have taken from here, as the only item of a list."""
+        self.taken = [0]
+        return self.taken
+
     async def wait_for_streams(self, n=1, stream=0):
         """Wait until exactly n calls read this stream."""
         with anyio.fail_after(READY_S):
@@ -146,6 +152,7 @@ class PlayedAnalyzer:
                 if isinstance(item, grpc.StatusCode):
                     await context.abort(item, "as the test asked")
                 yield item
+                self.taken[0] += 1
         finally:
             self.streams[request.stream_id].discard(queue)
             self.changed.set()

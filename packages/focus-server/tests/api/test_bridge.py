@@ -186,6 +186,96 @@ async def test_a_job_that_ends_before_its_first_row_is_complete_too(analyzer, ad
     assert (texts[-1], binaries, code) == ({"type": "complete"}, 0, 1000)
 
 
+def add_playback(analyzer, streams=1):
+    analyzer.add_job(streams=streams)["metadata"]["recording_ids"] = ["fef4a5a0-5c4f-5c4c-a3a4-35e1a5b1d1a4"]
+
+
+async def test_each_viewer_of_a_historic_job_gets_its_own_stream_from_the_start(analyzer, address):
+    add_playback(analyzer)
+    async with watch(address) as first:
+        await analyzer.wait_for_streams(1)
+        analyzer.send(message(0))
+        assert await binary_frame(first) == message(0)
+        async with watch(address) as second:
+            await analyzer.wait_for_streams(2)
+            analyzer.send(message(1))
+            analyzer.send(None)
+            assert await binary_frame(second) == message(1)
+            for viewer, binaries in ((first, 1), (second, 0)):
+                assert await frames_until_closed(viewer) == ([{"type": "complete"}], binaries, 1000, "complete")
+
+
+async def test_a_slow_viewer_of_a_historic_job_gets_everything_and_the_analyzer_waits(analyzer, address):
+    add_playback(analyzer)
+    sent = 60
+    taken = analyzer.count_taken()
+    async with viewer_that_does_not_read(address) as slow:
+        await analyzer.wait_for_streams()
+        for row in range(sent):
+            analyzer.send(message(row, MEGABYTE))
+        analyzer.send(None)
+        await until_still(lambda: taken[0])
+        assert taken[0] < sent / 2
+        slow.transport.resume_reading()
+        rows = []
+        with anyio.fail_after(WAIT_S), contextlib.suppress(ConnectionClosed):
+            while True:
+                frame = await slow.recv()
+                rows += [frame] if isinstance(frame, str) else DataStream.FromString(frame).row_index
+        assert rows == [*range(sent), '{"type": "complete"}']
+
+
+async def until_still(number, still_s=0.5):
+    """Wait until a number has not changed for so long."""
+    with anyio.fail_after(WAIT_S):
+        last, since = number(), time.monotonic()
+        while time.monotonic() - since < still_s:
+            await anyio.sleep(0.02)
+            if number() != last:
+                last, since = number(), time.monotonic()
+
+
+async def test_a_historic_job_goes_on_after_a_restart_of_the_analyzer_with_what_is_new(analyzer, address):
+    add_playback(analyzer)
+    async with watch(address) as viewer:
+        await analyzer.wait_for_streams()
+        analyzer.send(message(0))
+        analyzer.send(message(1))
+        assert [await binary_frame(viewer) for _ in range(2)] == [message(0), message(1)]
+        await analyzer.stop()
+        await text_frame(viewer, "gap")
+        await analyzer.start()
+        await analyzer.wait_for_streams()
+        for row in range(4):  # it plays from the start again
+            analyzer.send(message(row))
+        analyzer.send(None)
+        assert [await binary_frame(viewer) for _ in range(2)] == [message(2), message(3)]
+        assert await frames_until_closed(viewer) == ([{"type": "complete"}], 0, 1000, "complete")
+
+
+async def test_a_historic_job_that_is_ended_midway_is_not_complete(analyzer, address):
+    add_playback(analyzer)
+    async with watch(address) as viewer:
+        await analyzer.wait_for_streams()
+        del analyzer.jobs["0-1"]
+        analyzer.send(grpc.StatusCode.NOT_FOUND)
+        texts, _, code, reason = await frames_until_closed(viewer)
+    assert (texts[-1]["type"], code, reason) == ("error", 4404, "job ended")
+    assert "before its recordings were played to the end" in texts[-1]["error"]
+
+
+async def test_a_playback_that_was_not_to_be_found_asks_to_connect_again(analyzer):
+    add_playback(analyzer)
+    await analyzer.stop()
+    async with LocalAnalyzer(analyzer.socket_path) as orchestrator, Bridge(orchestrator) as bridge:
+        async with bridge.viewer("0-1", 0) as viewer:
+            with anyio.fail_after(WAIT_S):
+                assert json.loads(await viewer.next())["type"] == "gap"
+                await analyzer.start()
+                end = await viewer.next()
+        assert (end.code, end.reason) == (1013, "connect again")
+
+
 async def test_a_second_loss_is_given_its_own_time(analyzer):
     analyzer.add_job()
     limits = TrunkLimits(give_up_s=0.6, longest_pause_s=0.1)

@@ -1,19 +1,26 @@
-"""All streams that are being watched, one trunk each."""
+"""All streams that are being watched: one trunk for a live one, one for each viewer of a historic one."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Self
+from typing import Final, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
 from focus_server.api.bridge.trunk import Trunk, TrunkLimits
 from focus_server.api.bridge.viewer import Viewer, ViewerLimits
+from focus_server.contract import Refusal
 from focus_server.jobs import Orchestrator
+
+_NO_LIMITS: Final = ViewerLimits(max_bytes=2**62, max_age_s=float("inf"))
+"""A historic stream waits for its viewer, so nothing piles up."""
 
 
 class Bridge:
-    """Gives viewers their share of a stream; a trunk begins with its first viewer and ends with its last."""
+    """Gives viewers their share of a stream; a trunk begins with its first viewer and ends with its last.
+
+    Viewers of a historic job each begin at its start, so they share nothing.
+    """
 
     def __init__(
         self,
@@ -40,8 +47,9 @@ class Bridge:
     @asynccontextmanager
     async def viewer(self, job_id: str, stream: int) -> AsyncIterator[Viewer]:
         """Watch a stream of a job for as long as the context is open."""
-        viewer = Viewer(self._viewer_limits)
-        trunk = self._trunk(job_id, stream)
+        historic = (job_id, stream) not in self._trunks and await self._is_historic(job_id)
+        viewer = Viewer(_NO_LIMITS if historic else self._viewer_limits)
+        trunk = self._begin(job_id, stream, patient=True) if historic else self._shared(job_id, stream)
         trunk.join(viewer)
         try:
             yield viewer
@@ -51,14 +59,24 @@ class Bridge:
                 trunk.scope.cancel()
                 self._forget(trunk)
 
-    def _trunk(self, job_id: str, stream: int) -> Trunk:
+    async def _is_historic(self, job_id: str) -> bool:
+        """Tell whether a job is known to be historic; the trunk finds out why one that is not known is not there."""
+        try:
+            return (await self._orchestrator.job(job_id)).metadata.historic
+        except Refusal:
+            return False
+
+    def _shared(self, job_id: str, stream: int) -> Trunk:
+        key = (job_id, stream)
+        if key not in self._trunks:
+            self._trunks[key] = self._begin(job_id, stream, patient=False)
+        return self._trunks[key]
+
+    def _begin(self, job_id: str, stream: int, *, patient: bool) -> Trunk:
         if self._tasks is None:
             raise RuntimeError("the bridge is not open: enter its context first")
-        key = (job_id, stream)
-        trunk = self._trunks.get(key)
-        if trunk is None:
-            trunk = self._trunks[key] = Trunk(self._orchestrator, job_id, stream, self._trunk_limits)
-            self._tasks.start_soon(self._run, trunk)
+        trunk = Trunk(self._orchestrator, job_id, stream, self._trunk_limits, patient=patient)
+        self._tasks.start_soon(self._run, trunk)
         return trunk
 
     async def _run(self, trunk: Trunk) -> None:

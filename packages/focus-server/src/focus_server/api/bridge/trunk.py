@@ -1,4 +1,4 @@
-"""One gRPC stream of a job, read once and handed to all its viewers as the bytes that came."""
+"""One gRPC stream of a job, read once and handed to its viewers as the bytes that came."""
 
 import time
 from collections.abc import AsyncIterator
@@ -44,14 +44,20 @@ class TrunkLimits:
 
 
 class Trunk:
-    """The stream `stream` of the job `job_id`. It follows the job through restarts of the analyzer."""
+    """The stream `stream` of the job `job_id`. It follows the job through restarts of the analyzer.
 
-    def __init__(self, orchestrator: Orchestrator, job_id: str, stream: int, limits: TrunkLimits) -> None:
+    A patient one, as a historic job needs, reads no more before its viewer has taken what there is, and loses nothing.
+    """
+
+    def __init__(
+        self, orchestrator: Orchestrator, job_id: str, stream: int, limits: TrunkLimits, *, patient: bool = False
+    ) -> None:
         self._orchestrator = orchestrator
         self._job_id = job_id
         self._stream = stream
         self.key = (job_id, stream)
         self._limits = limits
+        self._patient = patient
         self._viewers: set[Viewer] = set()
         self._newest: bytes | None = None
         self._heard_at = time.monotonic()
@@ -116,6 +122,8 @@ class Trunk:
         if self._stream >= job.stream_amount:
             sentence = f"Job {self._job_id} has no stream {self._stream}; its streams are 0 to {job.stream_amount - 1}."
             return End.error(4400, sentence, "no such stream")
+        if job.metadata.historic and not self._patient:  # it was not to be found when its viewers came
+            return End.error(1013, f"Job {self._job_id} plays recordings; connect again to play them.", "connect again")
         opened_at = time.monotonic()
         async with self._watching_silence(job):
             try:
@@ -130,6 +138,9 @@ class Trunk:
         if refusal.status >= 500:
             self._why_lost = refusal.error
             return None
+        if self._found and self._patient:
+            sentence = f"Job {self._job_id} was ended before its recordings were played to the end."
+            return End.error(4404, sentence, "job ended")
         return End.complete() if self._found else End.error(4404, refusal.error, "no such job")
 
     def _end_of_call(self, error: grpc.aio.AioRpcError) -> End | None:
@@ -154,6 +165,12 @@ class Trunk:
                 self._heard_at = time.monotonic()
                 for viewer in self._viewers:
                     viewer.offer(message)
+                if self._patient:
+                    await self._until_taken()
+
+    async def _until_taken(self) -> None:
+        for viewer in list(self._viewers):
+            await viewer.until_taken()
 
     def _is_known(self, message: bytes) -> bool:
         """Tell whether a stream that was opened again begins with rows that the viewers have had."""
@@ -164,7 +181,8 @@ class Trunk:
     @asynccontextmanager
     async def _watching_silence(self, job: ConfigureAnswer) -> AsyncIterator[None]:
         async with anyio.create_task_group() as group:
-            group.start_soon(self._watch_silence, job)
+            if not self._patient:  # there the viewer itself, or its play rate, decides when something comes
+                group.start_soon(self._watch_silence, job)
             try:
                 yield
             finally:

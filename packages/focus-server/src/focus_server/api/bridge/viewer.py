@@ -64,6 +64,7 @@ class Viewer:
         self._dropped_lines = 0
         self._end: End | None = None
         self._changed = asyncio.Event()
+        self._taken = asyncio.Event()
 
     def offer(self, message: bytes) -> None:
         """Queue a message; the bytes are shared by all viewers, not copied."""
@@ -93,6 +94,12 @@ class Viewer:
             self._changed.clear()
             await self._changed.wait()
 
+    async def until_taken(self) -> None:
+        """Wait until nothing waits here any more."""
+        while self._queue:
+            self._taken.clear()
+            await self._taken.wait()
+
     def _append(self, payload: bytes | str) -> None:
         self._queue.append(_Waiting(self._clock(), payload))
         self._drop_oldest()
@@ -102,6 +109,7 @@ class Viewer:
         payload = self._queue.popleft().payload
         if isinstance(payload, bytes):
             self._bytes -= len(payload)
+        self._taken.set()
         return payload
 
     def _drop_oldest(self) -> None:
