@@ -1,11 +1,11 @@
-"""One connection to the broker: publications with confirms, an end that never waits for a broker that hangs.
+"""One connection to the broker: publications with confirms, a queue, an end that never waits for a broker that hangs.
 
 The layer below aio-pika is used directly, because its own reconnecting connection hides outages, and because closing a
 connection politely takes half a minute while the broker hangs: here the socket is ours and can be cut.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import aiormq
 from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError, ProbableAuthenticationError
-from aiormq.abc import AbstractChannel
+from aiormq.abc import AbstractChannel, ConsumerCallback
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from yarl import URL
 
@@ -94,12 +94,47 @@ class BrokerConnection:
 
     async def publish(self, routing_key: str, body: bytes, properties: Properties) -> None:
         """Publish and wait for the confirmation; publications are sent in the order in which they were begun."""
-        if self._channel is None:
-            raise ConnectionError("the connection is not open")
+        channel = self._open_channel()
         with _cancellation_is_loss():
-            await self._channel.basic_publish(
+            await channel.basic_publish(
                 body, exchange=EXCHANGE, routing_key=routing_key, properties=properties, timeout=CONFIRM_S
             )
+
+    async def consume(
+        self, queue: str, arguments: Mapping[str, Any], keys: Iterable[str], prefetch: int, take: ConsumerCallback
+    ) -> None:
+        """Declare a durable queue, bind it to the exchange and read it; `take` gets each message, in order."""
+        channel = self._open_channel()
+        with _cancellation_is_loss():
+            async with asyncio.timeout(CONNECT_S):
+                await channel.basic_qos(prefetch_count=prefetch)
+                await channel.queue_declare(queue=queue, durable=True, arguments=dict(arguments))
+                for key in keys:
+                    await channel.queue_bind(queue=queue, exchange=EXCHANGE, routing_key=key)
+                await channel.basic_consume(queue, take)
+
+    async def waiting(self, queue: str) -> int:
+        """Return how many messages wait in a queue; a queue that is gone ends the connection's channel."""
+        with _cancellation_is_loss():
+            async with asyncio.timeout(CONFIRM_S):
+                declared = await self._open_channel().queue_declare(queue=queue, passive=True)
+        return declared.message_count or 0
+
+    async def acknowledge(self, delivery_tag: int, *, multiple: bool) -> None:
+        """Acknowledge a message, or all up to it."""
+        with _cancellation_is_loss():
+            await self._open_channel().basic_ack(delivery_tag, multiple=multiple)
+
+    async def wait_lost(self, timeout: float) -> bool:
+        """Wait until the connection or its channel is closed, by whomever, at most `timeout` seconds."""
+        closing = (self._connection.closing, self._open_channel().closing)
+        done, _ = await asyncio.wait(closing, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+
+    def _open_channel(self) -> AbstractChannel:
+        if self._channel is None:
+            raise ConnectionError("the connection is not open")
+        return self._channel
 
     async def close(self) -> None:
         """Close politely, and cut the socket when the broker does not answer at once."""

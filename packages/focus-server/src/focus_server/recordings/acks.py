@@ -1,0 +1,42 @@
+"""Deliveries that were not acknowledged yet, and the fewest acknowledgements that settle some of them."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+__all__ = ["Ack", "Deliveries"]
+
+
+class Ack(NamedTuple):
+    """An acknowledgement of one delivery, or of all up to it."""
+
+    tag: int
+    multiple: bool
+
+
+class Deliveries:
+    """The deliveries of one connection, by their tags, which grow."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def delivered(self, tag: int) -> None:
+        """Note a new delivery."""
+        self._waiting[tag] = None
+
+    def settle(self, tags: Iterable[int]) -> list[Ack]:
+        """Return how to acknowledge these deliveries; tags of a former connection are nobody's any more."""
+        settled = {tag for tag in tags if tag in self._waiting}
+        last = None
+        for tag in list(self._waiting):
+            if tag not in settled:
+                break
+            last = tag
+            settled.discard(tag)
+            del self._waiting[tag]
+        for tag in settled:
+            del self._waiting[tag]
+        begin = [] if last is None else [Ack(last, multiple=True)]
+        return begin + [Ack(tag, multiple=False) for tag in sorted(settled)]
