@@ -1,5 +1,6 @@
 """Jobs on disk."""
 
+import json
 import os
 import stat
 import time
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from focus_server.analyzer.configure import make_answer, plan_job
+from focus_server.analyzer.history import plan_history
 from focus_server.analyzer.job import JobRecord
 from focus_server.analyzer.store import JobStore
 from focus_server.contract import ConfigureRequest
@@ -43,6 +45,34 @@ def test_a_job_comes_back_as_it_was(tmp_path, record):
         JobStore(tmp_path).save(one)
     assert JobStore(tmp_path).load(60) == sorted(saved, key=lambda one: one.serial)
     assert stat.S_IMODE((tmp_path / "0-1.json").stat().st_mode) == 0o600
+
+
+def test_a_job_of_an_earlier_schema_comes_back_as_a_live_one(tmp_path, record):
+    """What version 1 wrote had neither recordings nor, in the answer, what belongs to them."""
+    saved = record(1)
+    document = saved.model_dump(mode="json", by_alias=True) | {"schema_version": 1}
+    del document["recordings"]
+    for name in ("lines", "left_out"):
+        del document["answer"]["metadata"][name]
+    (tmp_path / "0-1.json").write_text(json.dumps(document))
+    (again,) = JobStore(tmp_path).load(60)
+    assert (again.schema_version, again.recordings) == (1, ())
+    assert again.model_copy(update={"schema_version": 2}) == saved
+
+
+def test_a_historic_job_comes_back_with_its_recordings(tmp_path, archive, source):
+    recordings = archive.write(source(np.zeros((5, 3000), np.int16), scale="0.25"), lost=[(0, 100, 1, 5)])
+    times = {"start_time": 1_700_000_000, "end_time": 1_700_000_003}
+    request = ConfigureRequest.read(BODY | times | {"playrate": 2.5})
+    plan = plan_history(request, recordings)
+    answer = make_answer(plan, recordings[0], "3-4", "127.0.0.1", 4004)
+    created = datetime.now(UTC)
+    saved = JobRecord(
+        serial=4, created=created, fibre=plan.fibre, request=request, answer=answer, recordings=plan.recordings
+    )
+    JobStore(tmp_path).save(saved)
+    assert JobStore(tmp_path).load(60) == [saved]
+    assert saved.recordings == tuple(recordings)
 
 
 def test_a_removed_job_is_gone(tmp_path, record):
