@@ -1,11 +1,11 @@
 """How long a historic view takes from the request to the last row, beside DASCore with SciPy on the same files.
 
 Claim: at least 100 times faster than real time: 98 channels x 60 s at 2000 samples/s, NFFT 1024, 50 % overlap, all
-bins, in 0.6 s. What is timed is a client's whole way: POST over the UNIX socket to an analyzer of its own process (which
-has no broker and no fibre), opening the gRPC stream, and reading it to the end with all rows as arrays. The peer reads
-the same files with DASCore, in this process, and computes the same lines with `scipy.signal.spectrogram` in float32; it
-has no network between. Both find the files in the page cache. The analyzer's processor time is given as well, because it
-depends less on what else the machine does.
+bins, in 0.6 s. What is timed is a client's whole way: POST over the UNIX socket to an analyzer of its own process,
+which has no broker and no fibre, opening the gRPC stream, and reading it to the end with all rows as arrays. The peer
+reads the same files with DASCore, in this process, and computes the same lines with `scipy.signal.spectrogram` in
+float32; it has no network between. Both find the files in the page cache. The processor time of the analyzer is given
+as well: it depends less on what else the machine does.
 """
 
 import argparse

@@ -131,7 +131,7 @@ def test_two_recordings_with_a_hole_between_them_have_no_line_across_it(request_
         ({"channels": {"min": 1, "max": 4}}, "fibre's channels 1 to 3"),
         ({"frequencyRange": {"min": 600, "max": 700}}, "Nyquist frequency, 500 Hz"),
         ({"overlap": 0.98, "nfftSelection": 128, "end_time": T0_S + 10_000_000}, "hold 3333"),
-        ({"overlap": "", "displayInfo": {"height": 1}, "end_time": T0_S + 100_000}, "may be of 67108864"),
+        ({"overlap": "", "displayInfo": {"height": 1}, "end_time": T0_S + 100_000}, "may be of 16777216"),
     ],
 )
 def test_what_cannot_be_played_is_refused(request_of, recordings, fields, words):

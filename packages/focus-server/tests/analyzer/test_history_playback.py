@@ -7,6 +7,7 @@ import grpc
 import numpy as np
 import pytest
 
+from focus_server.analyzer.history.cursor import Cursor, Stopped
 from focus_server.contract import Refusal
 from fullspan.clients.focus_stream import open_stream
 
@@ -208,6 +209,19 @@ async def test_a_removed_job_ends_its_playback_at_once(bench, watch, recordings,
     code, reason = await rows.end(timeout=2)
     assert (code, "was removed" in reason) == (grpc.StatusCode.NOT_FOUND, True)
     await until(lambda: not made.jobs.summaries(), "nothing is left of it")
+
+
+async def test_what_nobody_wants_any_more_is_not_made(bench, recordings, monkeypatch):
+    """A line of many samples is made of some channels after others; between two of them it may stop."""
+    monkeypatch.setattr("focus_server.analyzer.history.cursor._BLOCK_SAMPLES", 256)
+    made = await bench()
+    answer = await made.play(recordings, 0, 4, nfftSelection=256, channels=(1, 3))
+    job = made.jobs.get(answer["job_id"])
+    cursor = Cursor(job._score(0), recordings, 0.1)
+    assert len(cursor._steps._blocks) == 3
+    cursor.stop()
+    with pytest.raises(Stopped):
+        cursor.next()
 
 
 async def test_jobs_expire_never_watched_left_or_finished(bench, watch, recordings, until):

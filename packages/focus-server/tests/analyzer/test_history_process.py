@@ -1,5 +1,6 @@
 """The analyzer as its own process, without a broker or a fibre: it plays recordings, and again after kill -9."""
 
+import asyncio
 import signal
 import socket
 
@@ -7,8 +8,10 @@ import grpc
 import numpy as np
 import pytest
 
+from focus_server.api.bridge import Bridge, End
 from focus_server.contract import ConfigureRequest, Refusal
 from focus_server.jobs import LocalAnalyzer
+from focus_server.proto import DataStream
 
 pytestmark = pytest.mark.anyio
 
@@ -87,3 +90,23 @@ async def test_sigterm_tells_viewers_of_a_playback(lonely, recordings, watch, bo
     rows = await watch(await configure(lonely, request(body, playrate=0.01), None, recordings))
     assert lonely.end() == 0
     assert (await rows.end())[0] is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_the_bridge_gives_every_viewer_the_bytes_of_the_stream_and_says_complete(lonely, recordings, watch, body):
+    answer = await configure(lonely, request(body, nfftSelection=1024, overlap=0.98), None, recordings)
+    rows = await watch(answer, first=False)
+    await rows.end()
+    async with LocalAnalyzer(lonely.socket) as client, Bridge(client) as bridge:
+        passes = await asyncio.gather(*(frames(bridge, answer["job_id"]) for _ in range(3)))
+    for seen, end in passes:
+        assert [DataStream.FromString(frame) for frame in seen] == rows.messages
+        assert (end.code, end.frame) == (1000, '{"type": "complete"}')
+    assert len(rows.messages) == 2
+
+
+async def frames(bridge, job_id):
+    seen = []
+    async with asyncio.timeout(20), bridge.viewer(job_id, 0) as viewer:
+        while not isinstance(item := await viewer.next(), End):
+            seen.append(item)
+        return seen, item

@@ -67,6 +67,10 @@ class Passage:
     missing: tuple[tuple[int, int], ...]
 
 
+class Stopped(Exception):  # noqa: N818 - it is what was asked for
+    """What is being made is not wanted any more."""
+
+
 class Cursor:
     """A pass from the first line to the last. Its methods block; one thread at a time may use it.
 
@@ -83,7 +87,7 @@ class Cursor:
         self._line = score.first_line
 
     def next(self) -> Passage | None:
-        """Give the next message, or the next stretch that has none; None at the end."""
+        """Give the next message, or the next stretch that has none; None at the end. Raises `Stopped` after `stop`."""
         first, end = self._line, min(self._line + self._lines, self._score.end_line)
         if first >= end:
             return None
@@ -102,6 +106,10 @@ class Cursor:
                 rows.append(Row.of(line - self._score.first_line, stamp_ms, values))
         message = Batch(self._score.shape, tuple(rows)).message if rows else None
         return Passage(end, message, tuple(missing))
+
+    def stop(self) -> None:
+        """Let a `next` that is at work end soon; from any thread."""
+        self._steps.stopped = True
 
     def close(self) -> None:
         """Close all files."""
@@ -150,12 +158,15 @@ class _Steps:
         self._reel = Reel(recorded, score.shape.first_channel, samples)
         self._all_values = np.empty((self.lines, width, grid.values), np.float32)
         self._values = np.empty((self.lines, channels, score.last_value - score.first_value + 1), np.float32)
+        self.stopped = False
 
     def make(self, maker: LineMaker, first: int, end: int) -> tuple[Float32, list[bool]]:
         """Make lines: values [line, channel, value], missing channels as NaN, and which lines have any channel."""
         score, count = self._score, end - first
         there = [False] * count
         for low, high in self._blocks:
+            if self.stopped:
+                raise Stopped
             samples, missing = self._take(low, high, first, end)
             target = self._values[:count, low:high]
             if missing is not None and missing.all():

@@ -22,8 +22,8 @@ from focus_server.recordings import RecordingEntry
 NO_RECORDING: Final = "No recording found in given time range"
 _MOST_LINES: Final = 2**31
 """As many as there are row numbers."""
-_LONGEST_LINE: Final = 2**26
-"""Samples; a line of more would take all memory: nine hours at 2000 samples/s."""
+_LONGEST_LINE: Final = 2**24
+"""Samples; a line of more would take all memory: more than two hours at 2000 samples/s."""
 
 
 def plan_history(request: ConfigureRequest, recordings: Sequence[RecordingEntry]) -> Plan:

@@ -40,6 +40,7 @@ class Playback:
 
     def close(self) -> None:
         """Close the files, as soon as nobody reads them any more."""
+        self._cursor.stop()
         self._ahead.cancel()
         self._ahead.add_done_callback(lambda _: self._cursor.close())
 
@@ -47,8 +48,12 @@ class Playback:
         """Wait for the next message; or for the end."""
         while not self._end.done():
             made = asyncio.wrap_future(self._ahead)
-            await asyncio.wait((made, self._end), return_when=asyncio.FIRST_COMPLETED)
-            if not made.done():
+            try:
+                await asyncio.wait((made, self._end), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not made.done():
+                    made.cancel()
+            if made.cancelled():
                 break
             try:
                 passage = made.result()

@@ -18,6 +18,8 @@ _log = structlog.get_logger()
 
 _OPEN_FILES: Final = 3
 
+_Place = tuple[str, str | None]
+
 Samples = NDArray[Any]
 Missing = NDArray[np.bool_]
 
@@ -29,8 +31,8 @@ class Recorded:
         self._entries = sorted(entries, key=lambda entry: entry.first_sample)
         self._begins = [entry.first_sample for entry in self._entries]
         self._longest = max((entry.samples for entry in entries), default=0)
-        self._files: OrderedDict[str, RecordingFile] = OrderedDict()
-        self._broken: set[str] = set()
+        self._files: OrderedDict[_Place, RecordingFile] = OrderedDict()
+        self._broken: set[_Place] = set()
         self.coverage = Coverage()
         """What the catalogue says is there."""
         for entry in self._entries:
@@ -74,19 +76,24 @@ class Recorded:
         self, entry: RecordingEntry, begin: int, end: int, first_channel: int, last_channel: int
     ) -> tuple[Samples, Missing | None] | None:
         """Read from one recording; None when it is not to be had."""
-        if entry.uuid in self._broken:
+        if _place(entry) in self._broken:
             return None
         try:
             return self._open(entry).read(begin, end, first_channel, last_channel)
         except RecordingError as error:
             _log.warning("recording.unreadable", recording=entry.uuid, cause=str(error))
-            self._broken.add(entry.uuid)
+            self._broken.add(_place(entry))
             return None
 
     def _open(self, entry: RecordingEntry) -> RecordingFile:
-        file = self._files.get(entry.uuid)
+        file = self._files.get(_place(entry))
         if file is None:
-            file = self._files[entry.uuid] = RecordingFile(entry)
+            file = self._files[_place(entry)] = RecordingFile(entry)
             if len(self._files) > _OPEN_FILES:
                 self._files.popitem(last=False)[1].close()
         return file
+
+
+def _place(entry: RecordingEntry) -> _Place:
+    """Tell copies of one recording apart, which share their uuid."""
+    return entry.base_path, entry.path
