@@ -29,7 +29,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands."""
-        return ["up", "status", "logs", "down", "run", "schema", "config"]
+        return ["up", "status", "logs", "down", "run", "doctor", "schema", "config"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command; the pytest machinery of `run` costs the others nothing."""
@@ -156,6 +156,36 @@ def logs(stack: str | None, component: str | None, follow: bool) -> None:
 
     for name, line in follow_logs({component: found[component]} if component else found, still_up):
         click.echo(line if component else f"{name}: {line}")
+
+
+@cli.command()
+@stack_argument
+@click.option("--profile", help="Look at what this profile of the stack needs.")
+@click.option("--fixed-ports", is_flag=True, help="Look whether the well-known ports of the stack file are free.")
+@click.option("--fix", is_flag=True, help="Remove what earlier runs have left; nothing that lives is touched.")
+@click.option("--everywhere", is_flag=True, help="Take in stray processes of other projects of this machine.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def doctor(
+    stack: str | None, profile: str | None, fixed_ports: bool, fix: bool, everywhere: bool, as_json: bool
+) -> None:
+    """Look whether STACK can come up on this machine, and for what earlier runs have left.
+
+    Without STACK all stacks of the project are looked at. Exit code 3 when something is missing that a stack needs,
+    else 1 when there is residue, else 0.
+    """
+    from fullspan.doctor import examine
+    from fullspan.stack.load import find_stack_file, project_here, project_of, stack_names
+
+    files = [find_stack_file(name) for name in ([stack] if stack else stack_names())]
+    if profile and len(files) != 1:
+        raise UsageError("Which stack has this profile?", "Name the stack.")
+    project = project_of(files[0]) if files else project_here()
+    var = Settings.load().var_of(project)
+    found = examine(
+        files, project, var, profile=profile, fixed_ports=fixed_ports, fix=fix, everywhere=everywhere
+    )  # fmt: skip
+    click.echo(json.dumps(found.to_json(), indent=1) if as_json else "\n".join(found.lines()))
+    sys.exit(found.exit_code)
 
 
 @cli.command()

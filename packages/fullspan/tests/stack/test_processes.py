@@ -11,8 +11,10 @@ import pytest
 from fullspan.stack.processes import (
     RUN_TAG,
     Process,
+    environment_of,
     kill_until_gone,
     look_up,
+    runs,
     send,
     session_of,
     signal_until,
@@ -134,3 +136,10 @@ def test_a_later_process_of_the_same_pid_is_not_hit(tree: Tree):
     assert send(main, signal.SIGKILL)
     assert tree.main.wait() == -signal.SIGKILL
     assert not send(main, signal.SIGKILL)
+
+
+def test_runs_are_told_apart_by_their_tags(tree: Tree):
+    found = runs()
+    assert {process.pid for process in found[tree.tag]} == {process.pid for process in tree.tagged()}
+    assert environment_of(tree.main.pid)[RUN_TAG] == tree.tag
+    assert environment_of(2**22 + 1) == {}

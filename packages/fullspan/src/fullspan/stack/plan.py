@@ -1,11 +1,13 @@
 """What one bring-up will do: the stack file with its ports chosen, its secrets made and its references resolved."""
 
+import re
 import secrets
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from fullspan.stack.drivers import Driver, Launch
 from fullspan.stack.kinds import find_kind
@@ -17,7 +19,9 @@ from fullspan.stack.references import References
 from fullspan.stack.run_folder import RunFolder
 from fullspan.stack.secret_values import SecretValues
 
-__all__ = ["Plan", "PlannedComponent"]
+__all__ = ["Plan", "PlannedComponent", "is_run_id"]
+
+_RUN_ID: Final = re.compile(r"\d{8}T\d{6}Z-[a-z][a-z0-9_-]*-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +93,15 @@ class Plan:
 
     def components(self) -> dict[str, PlannedComponent]:
         """Return all components with their references resolved, checked to be startable. Starts nothing."""
-        planned = {name: self._planned(name, component) for name, component in self.model.components.items()}
+        planned = self.unchecked()
         for component in planned.values():
             component.driver.check(component.launch)
             component.probe()
         return planned
+
+    def unchecked(self) -> dict[str, PlannedComponent]:
+        """Return all components with their references resolved, startable or not."""
+        return {name: self._planned(name, component) for name, component in self.model.components.items()}
 
     def endpoints(self) -> dict[str, str]:
         """Return the addresses that a suite asks for."""
@@ -144,3 +152,8 @@ class Plan:
 
 def _run_id(name: str) -> str:
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{name}-{secrets.token_hex(4)}"
+
+
+def is_run_id(text: str) -> bool:
+    """Tell whether a tag is one that a stack gives to its processes."""
+    return _RUN_ID.fullmatch(text) is not None

@@ -17,8 +17,11 @@ __all__ = [
     "RUN_TAG",
     "Process",
     "Test",
+    "environment_of",
     "kill_until_gone",
+    "living",
     "look_up",
+    "runs",
     "send",
     "session_of",
     "signal_until",
@@ -81,7 +84,8 @@ def _pids() -> list[int]:
     return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()]
 
 
-def _living() -> list[Process]:
+def living() -> list[Process]:
+    """Return all living processes of this machine."""
     return [process for pid in _pids() if (process := look_up(pid))]
 
 
@@ -101,16 +105,36 @@ def tagged(name: str, value: str) -> list[Process]:
     return found
 
 
+def environment_of(pid: int) -> dict[str, str]:
+    """Return the environment with which a process began; nothing when it has gone or belongs to somebody else."""
+    try:
+        environment = (_PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (entry.partition(b"=") for entry in environment.split(b"\0") if b"=" in entry)
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+
+
+def runs() -> dict[str, list[Process]]:
+    """Return the living processes of all runs of this machine that may be seen, by run; never this one."""
+    found: dict[str, list[Process]] = {}
+    for pid in _pids():
+        run_id = environment_of(pid).get(RUN_TAG)
+        if run_id and pid != os.getpid() and (process := look_up(pid)):
+            found.setdefault(run_id, []).append(process)
+    return found
+
+
 def session_of(pid: int) -> list[Process]:
     """Return the living processes of the session that `pid` leads or led, and all descendants of these."""
-    living = _living()
-    family = {process.pid for process in living if process.session == pid or process.pid == pid}
+    everybody = living()
+    family = {process.pid for process in everybody if process.session == pid or process.pid == pid}
     grew = bool(family)
     while grew:
-        more = {process.pid for process in living if process.parent in family} - family
+        more = {process.pid for process in everybody if process.parent in family} - family
         family |= more
         grew = bool(more)
-    return [process for process in living if process.pid in family]
+    return [process for process in everybody if process.pid in family]
 
 
 def send(process: Process, number: signal.Signals) -> bool:

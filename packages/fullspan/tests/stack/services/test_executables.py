@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fullspan import __version__
 from fullspan.errors import StackError, UsageError
 from fullspan.stack.services.chromium import launch_options
 from fullspan.stack.services.executables import Executable
@@ -61,3 +62,28 @@ def test_the_browser_runs_without_its_sandbox_only_as_root_and_only_for_this_mac
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert "--no-sandbox" not in launch_options("http://example.org/")["args"]
     assert "--no-first-run" in launch_options()["args"]
+
+
+def test_a_version_is_told_by_the_path_the_package_or_the_program(tmp_path):
+    program = Executable("A program", "NONE", (), (), "", "--version")
+    silent = Executable("A server", "NONE", (), (), "")
+    plain = tmp_path / "plain"
+    plain.write_text("#!/bin/sh\necho this is plain 4.17.2 of today\n")
+    plain.chmod(0o755)
+    assert program.version(str(plain)) == "4.17.2"
+    assert silent.version(str(plain)) is None, "without an option nothing is run"
+    placed = tmp_path / "server-3.10.8" / "bin" / "server"
+    placed.parent.mkdir(parents=True)
+    plain.rename(placed)
+    (tmp_path / "link").symlink_to(placed)
+    assert silent.version(str(tmp_path / "link")) == "3.10.8"
+    assert silent.version("/anywhere/fullspan") == __version__
+
+
+def test_a_program_that_refuses_or_says_nothing_has_no_version(tmp_path):
+    program = Executable("A program", "NONE", (), (), "", "--version")
+    refusing = tmp_path / "refusing"
+    refusing.write_text("#!/bin/sh\necho version 1.2.3; exit 2\n")
+    refusing.chmod(0o755)
+    assert program.version(str(refusing)) is None
+    assert program.version(str(tmp_path / "nowhere")) is None

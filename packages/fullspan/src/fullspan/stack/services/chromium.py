@@ -16,6 +16,7 @@ CHROMIUM: Final = Executable(
     ("/usr/bin/chromium",),
     ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
     "chromium",
+    "--version",
 )
 _FLAGS: Final = (
     "--disable-quic",

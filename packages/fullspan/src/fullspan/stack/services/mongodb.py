@@ -33,6 +33,7 @@ MONGODB: Final = Executable(
     (),
     ("mongod", str(Path(sys.executable).with_name("secantusd-py"))),
     "",
+    "--version",
 )
 _PASSED_ON: Final = ("PATH", "TMPDIR", "TZ", "HOME", "FULLSPAN_RUN", "FULLSPAN_COMPONENT")
 _PREPARE_S: Final = 30.0
