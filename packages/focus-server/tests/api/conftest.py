@@ -40,6 +40,7 @@ def job_answer(job_id="0-1", port=1, streams=1):
             "fs": 1000.0,
             "dx": 1.0,
             "recording_ids": [],
+            "left_out": [],
             "ready_in_s": 0.0,
             "lowered": None,
             "grid": {"t0_ns": 5, "fs_num": 1000, "fs_den": 1, "first_line": 9, "hop": 50, "nfft": 256},
@@ -173,7 +174,7 @@ class PlayedAnalyzer:
         if what == "status":
             up, live = {"state": "up", "detail": ""}, {"state": "live", "detail": "", "newest_sample_age_s": 0.1}
             return JSONResponse({"rabbitmq": up, "feed": live, "jobs": len(self.jobs)})
-        if what == "jobs" and request.method == "POST":
+        if (what == "jobs" and request.method == "POST") or what == "history":
             return JSONResponse(self.add_job())
         if what == "jobs" and rest and rest[0] in self.jobs:
             if request.method == "DELETE":

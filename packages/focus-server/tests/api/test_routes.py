@@ -214,6 +214,8 @@ async def test_the_description_allows_both_kinds_of_view_type(http, prefix):
         "/sensors",
         "/live_metadata",
         "/metadata",
+        "/recordings_in_time_range",
+        "/get_recordings_timeline",
         "/configure",
         "/metadata/{job_id}",
         "/task/{job_id}/metadata",

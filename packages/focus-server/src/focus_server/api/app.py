@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from focus_server import __version__
+from focus_server.api.archive import Archive
 from focus_server.api.bridge import Bridge
 from focus_server.api.errors import install_error_bodies
 from focus_server.api.fiber import fiber_routes
@@ -14,20 +15,24 @@ from focus_server.api.jobs import job_routes
 from focus_server.api.liveview import install_liveview
 from focus_server.api.openapi import openapi_routes
 from focus_server.api.prefix import Prefix
+from focus_server.api.recordings import recording_routes
 from focus_server.api.security import Guard
 from focus_server.api.streams import stream_routes
 from focus_server.jobs import LocalAnalyzer
+from focus_server.recordings.address import MongoAddress
+from focus_server.recordings.catalogue import Catalogue
 from focus_server.settings import ServeSettings
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
     """Make the application; it holds no job, only connections."""
     analyzer = LocalAnalyzer(settings.analyzer_socket)
+    archive = Archive(_catalogue(settings))
     bridge = Bridge(analyzer)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with analyzer, bridge:
+        async with analyzer, archive, bridge:
             yield
 
     app = FastAPI(
@@ -40,7 +45,13 @@ def create_app(settings: ServeSettings) -> FastAPI:
         redirect_slashes=False,
     )
     install_error_bodies(app)
-    for routes in (health_routes(analyzer), fiber_routes(analyzer), job_routes(analyzer), stream_routes(bridge)):
+    for routes in (
+        health_routes(analyzer, archive),
+        fiber_routes(analyzer),
+        recording_routes(archive),
+        job_routes(analyzer, archive),
+        stream_routes(bridge),
+    ):
         app.include_router(routes)
     app.include_router(openapi_routes(app))
     install_liveview(app)
@@ -52,3 +63,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
     )
     app.add_middleware(Prefix)
     return app
+
+
+def _catalogue(settings: ServeSettings) -> Catalogue | None:
+    return Catalogue(MongoAddress(settings.mongo_url.get_secret_value())) if settings.mongo_url else None

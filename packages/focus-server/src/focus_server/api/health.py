@@ -1,20 +1,20 @@
 """Is the server there, what is it, and does everything it depends on work."""
 
+from typing import Final
+
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from focus_server import __version__
+from focus_server.api.archive import Archive
 from focus_server.api.responses import ERRORS, json_response
 from focus_server.contract import Dependency, Health, Refusal, Version
 from focus_server.jobs import Orchestrator
 
-_NO_CATALOGUE = Dependency(
-    state="not configured", detail="This server has no catalogue of recordings; live views need none."
-)
 _UNKNOWN = Dependency(state="unknown", detail="Only the analyzer knows, and it does not answer.")
 
 
-def health_routes(orchestrator: Orchestrator) -> APIRouter:
+def health_routes(orchestrator: Orchestrator, archive: Archive) -> APIRouter:
     """Make the routes `/ack`, `/info` and `/health`."""
     router = APIRouter(tags=["health"])
 
@@ -31,29 +31,36 @@ def health_routes(orchestrator: Orchestrator) -> APIRouter:
     @router.get("/health", response_model=Health, responses=ERRORS)
     async def health() -> Response:
         """Tell the state of each dependency; 503 when one that live views need does not work."""
-        dependencies = await _dependencies(orchestrator)
-        broken = [f"{name} is {it.state}" for name, it in dependencies.items() if it.state not in _FINE]
+        dependencies = {"mongodb": archive.state, **await _live_dependencies(orchestrator)}
+        broken = {name: it for name, it in dependencies.items() if it.state not in _FINE}
         if not broken:
             return json_response(Health(status="healthy", dependencies=dependencies))
-        detail = " ".join(it.detail for it in dependencies.values() if it.state not in _FINE)
-        sentence = f"Live views do not work now: {', '.join(broken)}."
-        body = Health(status="unhealthy", dependencies=dependencies, error=sentence, detail=detail)
-        return json_response(body, 503, {"Retry-After": "2"})
+        live_works = broken.keys() <= _ONLY_HISTORIC
+        words = ", ".join(f"{name} is {it.state}" for name, it in broken.items())
+        body = Health(
+            status="degraded" if live_works else "unhealthy",
+            dependencies=dependencies,
+            error=f"{'Historic' if live_works else 'Live'} views do not work now: {words}.",
+            detail=" ".join(it.detail for it in broken.values()),
+        )
+        # A 503 would take the server out of service, and with it the live views that work.
+        return json_response(body) if live_works else json_response(body, 503, {"Retry-After": "2"})
 
     return router
 
 
-_FINE = frozenset({"up", "live", _NO_CATALOGUE.state})
+_ONLY_HISTORIC: Final = frozenset({"mongodb"})
+"""What live views do without."""
+_FINE: Final = frozenset({"up", "live", "not configured"})
 
 
-async def _dependencies(orchestrator: Orchestrator) -> dict[str, Dependency]:
+async def _live_dependencies(orchestrator: Orchestrator) -> dict[str, Dependency]:
     try:
         status = await orchestrator.status()
     except Refusal as refusal:
         down = Dependency(state="down", detail=refusal.error)
-        return {"mongodb": _NO_CATALOGUE, "rabbitmq": _UNKNOWN, "analyzer": down, "live_feed": _UNKNOWN}
+        return {"rabbitmq": _UNKNOWN, "analyzer": down, "live_feed": _UNKNOWN}
     return {
-        "mongodb": _NO_CATALOGUE,
         "rabbitmq": status.rabbitmq,
         "analyzer": Dependency(state="up", detail=f"{status.jobs} jobs."),
         "live_feed": status.feed,

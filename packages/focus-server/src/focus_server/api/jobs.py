@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from focus_server.api.archive import Archive
 from focus_server.api.openapi import body_schema
 from focus_server.api.responses import ERRORS, json_response
 from focus_server.contract import (
@@ -28,19 +29,26 @@ _JOB_ID: Final = re.compile(JOB_ID_PATTERN, re.ASCII)
 _KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
 
 
-def job_routes(orchestrator: Orchestrator) -> APIRouter:
+def job_routes(orchestrator: Orchestrator, archive: Archive) -> APIRouter:
     """Make the routes `/configure`, `/metadata/{job_id}`, `/job/{job_id}` and `/jobs`."""
     router = APIRouter(tags=["jobs"], responses=ERRORS)
 
     @router.post("/configure", response_model=ConfigureAnswer, openapi_extra=body_schema(ConfigureRequest))
     async def configure(request: Request) -> Response:
-        """Start a job; nothing is made when the request is refused."""
+        """Start a job, live or of recordings; nothing is made when the request is refused."""
         wanted = ConfigureRequest.read(await request.body())
         check_request(wanted)
-        if wanted.historic:
-            raise _no_catalogue()
-        job = await orchestrator.configure(wanted, _key(request))
-        _log.info("job.made", job=job.job_id, view=job.view_type, channels=job.channel_amount, port=job.stream_port)
+        key = _key(request)
+        recordings = await archive.recordings_for(wanted) if wanted.historic else None
+        job = await orchestrator.configure(wanted, key, recordings)
+        _log.info(
+            "job.made",
+            job=job.job_id,
+            view=job.view_type,
+            channels=job.channel_amount,
+            port=job.stream_port,
+            recordings=None if recordings is None else len(recordings),
+        )
         return json_response(job)
 
     @router.get("/task/{job_id}/metadata", response_model=ConfigureAnswer)
@@ -76,13 +84,3 @@ def _key(request: Request) -> str | None:
     if key is not None and _KEY.fullmatch(key) is None:
         raise Refusal(400, f"{IDEMPOTENCY_KEY} must be 1 to 128 visible ASCII characters.", IDEMPOTENCY_KEY)
     return key
-
-
-def _no_catalogue() -> Refusal:
-    return Refusal(
-        503,
-        "No catalogue of recordings (MongoDB) is configured, so historic views are not available; "
-        "leave out start_time and end_time for a live view.",
-        "MongoDB: not configured",
-        retry_after=60,
-    )

@@ -1,15 +1,17 @@
 """The description of the interface at /openapi.json."""
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from focus_server.contract import ConfigureRequest
+from focus_server.contract import ConfigureRequest, TimeRange
 
-_REF_TEMPLATE = "#/components/schemas/{model}"
+_REF_TEMPLATE: Final = "#/components/schemas/{model}"
+_BODIES: Final[tuple[type[BaseModel], ...]] = (ConfigureRequest, TimeRange)
+"""Bodies that routes read themselves."""
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -33,8 +35,9 @@ def _description(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         description = get_openapi(title=app.title, version=app.version, routes=app.routes)
         schemas = description.setdefault("components", {}).setdefault("schemas", {})
-        body = ConfigureRequest.model_json_schema(ref_template=_REF_TEMPLATE)
-        schemas.update(body.pop("$defs", {}))
-        schemas[ConfigureRequest.__name__] = body
+        for model in _BODIES:
+            body = model.model_json_schema(ref_template=_REF_TEMPLATE)
+            schemas.update(body.pop("$defs", {}))
+            schemas[model.__name__] = body
         app.openapi_schema = description
     return app.openapi_schema

@@ -58,6 +58,7 @@ from focus_server.contract.request import (
     shape_refusal,
 )
 from focus_server.contract.rules import check_request
+from focus_server.contract.timerange import TimeRange
 
 __all__ = [
     "DEFAULT_DURATION_S",
@@ -97,6 +98,7 @@ __all__ = [
     "Refusal",
     "SensorList",
     "ShapeProblem",
+    "TimeRange",
     "Version",
     "View",
     "band_bins",

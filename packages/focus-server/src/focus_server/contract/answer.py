@@ -164,9 +164,12 @@ class AnalyzerStatus(_Answer):
 
 
 class Health(_Answer):
-    """Whether everything the server depends on works; an unhealthy answer carries `error` and `detail` as well."""
+    """Whether everything the server depends on works; otherwise `error` and `detail` say what does not.
 
-    status: Literal["healthy", "unhealthy"]
+    `degraded`: historic views do not work, live ones do. `unhealthy`: live views do not work.
+    """
+
+    status: Literal["healthy", "degraded", "unhealthy"]
     dependencies: dict[str, Dependency]
     error: str | None = None
     detail: str | None = None
