@@ -91,7 +91,8 @@ def up(stack: str | None, profile: str | None, fixed_ports: bool, detach: bool) 
 
     named = stack or the_only_stack()
     with open_stack(named, profile, fixed_ports=fixed_ports, detach=detach, on_event=Progress()) as running:
-        print_addresses(running.state.endpoints)
+        state = running.state
+        print_addresses(state.direct_endpoints if fixed_ports else state.endpoints)
         if detach:
             click.echo(f"It stays up. `fullspan status {named}` shows it, `fullspan down {named}` ends it.", err=True)
         else:

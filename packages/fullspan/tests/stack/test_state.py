@@ -43,6 +43,12 @@ def test_the_supervisor_is_known_by_its_start_time(state: StackState):
     assert not state.supervisor.model_copy(update={"start_time": 1}).alive
 
 
+def test_addresses_past_the_proxies(state: StackState):
+    through = {"page": "http://u:hush@127.0.0.1:1/x", "other": "http://127.0.0.1:11/"}
+    found = state.model_copy(update={"endpoints": through}).direct_endpoints
+    assert found == {"page": "http://u:hush@h:2/x", "other": "http://127.0.0.1:11/"}
+
+
 def test_no_state_and_a_broken_one(tmp_path: Path):
     assert read_state(tmp_path / "state.json") is None
     (tmp_path / "state.json").write_text('{"schema": 99}')

@@ -34,6 +34,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--nan-channels", help='Channels that are NaN, for example "7,9-12"; float32 only.')
 @click.option("--site", help="Name of the fibre in routing keys.  [default: local]")
 @click.option("--state-dir", type=_FOLDER, help="Keeps the grid in time and what the broker did not confirm.")
+@click.option("--preroll-s", type=float, help="A new fibre's time begins so much before its first start.  [default: 0]")
 @click.option("--config", type=_FILE, help="Settings file instead of ./focus.toml.")
 def replay(config: Path | None, **options: object) -> None:
     """Play a recording as a live fibre, by the wall clock, until it is stopped.
@@ -68,7 +69,7 @@ def play(settings: ReplaySettings) -> bool:
     )
     formula = ReplayFormula(recording, options)
     log = structlog.get_logger().bind(site=settings.site)
-    with replay_state(settings.state_dir, rate) as state:
+    with replay_state(settings.state_dir, rate, settings.preroll_s) as state:
         fiber = Fiber(settings.site, state.epoch, state.grid, formula)
         with Outbox(state.outbox) as outbox:
             log.info(

@@ -42,11 +42,11 @@ class ReplayState:
 
 
 @contextmanager
-def replay_state(folder: Path, rate: Fraction) -> Iterator[ReplayState]:
+def replay_state(folder: Path, rate: Fraction, before_s: float = 0.0) -> Iterator[ReplayState]:
     """Open the state folder for one run, alone.
 
     A restarted replay goes on on the same grid, so the time it was away is a gap. Another sampling rate, or a clock
-    that was set back before the grid's beginning, begins a new grid at the last whole second.
+    that was set back before the grid's beginning, begins a new grid at the last whole second, `before_s` before now.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def replay_state(folder: Path, rate: Fraction) -> Iterator[ReplayState]:
         raise FocusError(f"The state folder {folder} cannot be used: {error.strerror}.") from error
     try:
         _take_lock(lock, folder)
-        stored = _next_run(_read(folder / GRID_FILE), rate, time.time_ns())
+        stored = _next_run(_read(folder / GRID_FILE), rate, time.time_ns(), round(before_s * NANOSECONDS))
         _write(folder / GRID_FILE, stored)
         grid = FiberGrid(stored.t0_ns, stored.fs_num, stored.fs_den)
         yield ReplayState(grid, stored.epoch, folder / OUTBOX_FOLDER)
@@ -72,14 +72,15 @@ def _take_lock(lock: int, folder: Path) -> None:
         ) from None
 
 
-def _next_run(stored: _StoredGrid | None, rate: Fraction, now_ns: int) -> _StoredGrid:
+def _next_run(stored: _StoredGrid | None, rate: Fraction, now_ns: int, before_ns: int) -> _StoredGrid:
     fs = {"fs_num": rate.numerator, "fs_den": rate.denominator}
+    t0_ns = (now_ns - before_ns) // NANOSECONDS * NANOSECONDS
     if stored is None:
-        return _StoredGrid(t0_ns=now_ns - now_ns % NANOSECONDS, epoch=now_ns, **fs)
+        return _StoredGrid(t0_ns=t0_ns, epoch=now_ns, **fs)
     epoch = max(now_ns, stored.epoch + 1)
     if (stored.fs_num, stored.fs_den) == (rate.numerator, rate.denominator) and stored.t0_ns <= now_ns:
         return stored.model_copy(update={"epoch": epoch})
-    return _StoredGrid(t0_ns=now_ns - now_ns % NANOSECONDS, epoch=epoch, **fs)
+    return _StoredGrid(t0_ns=t0_ns, epoch=epoch, **fs)
 
 
 def _read(path: Path) -> _StoredGrid | None:

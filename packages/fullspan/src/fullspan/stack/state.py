@@ -1,6 +1,7 @@
 """The state of a running stack, on disk for everybody who wants to know; for the owner only, it holds addresses."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -75,6 +76,15 @@ class StackState(Part):
     links: dict[str, LinkState] = {}
     endpoints: dict[str, str] = Field(default={}, repr=False)
     started_wall_ns: int
+
+    @property
+    def direct_endpoints(self) -> dict[str, str]:
+        """The endpoints past the proxies, as a client finds them that knows the components' own ports."""
+        found = dict(self.endpoints)
+        for link in self.links.values():
+            proxy, behind = (f"{host}:{port}" for host, port in (link.listen, link.upstream))
+            found = {name: re.sub(rf"{re.escape(proxy)}(?![0-9])", behind, url) for name, url in found.items()}
+        return found
 
     def write(self, path: Path) -> None:
         """Put the state in place at once: a reader sees the old or the new one, never a part."""
