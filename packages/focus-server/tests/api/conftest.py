@@ -41,6 +41,7 @@ def job_answer(job_id="0-1", port=1, streams=1):
             "dx": 1.0,
             "recording_ids": [],
             "left_out": [],
+            "lines": None,
             "ready_in_s": 0.0,
             "lowered": None,
             "grid": {"t0_ns": 5, "fs_num": 1000, "fs_den": 1, "first_line": 9, "hop": 50, "nfft": 256},

@@ -87,7 +87,9 @@ class Catalogue:
         client, self._client = self._client, None
         if client is None:
             return
-        for _ in range(2):  # what the first one could not tell a server that hangs, the second one does not try again
+        for _attempt in range(
+            2
+        ):  # what the first one could not tell a server that hangs, the second one does not try again
             with suppress(TimeoutError, PyMongoError, OSError):
                 async with asyncio.timeout(_CLOSE_S):
                     await client.close()
