@@ -72,7 +72,7 @@ class Slot:
         for index, group in np.argwhere(other.have & ~(self.have | self.stored)):
             self.data[self.place(index, group)] = other.data[self.place(index, group)]
             self.have[index, group] = True
-        self.tags[:0] = other.tags
+        self.tags += other.tags
 
     def place(self, index: int, group: int) -> tuple[slice, slice]:
         """Return where a block of the slot lies in `data`."""

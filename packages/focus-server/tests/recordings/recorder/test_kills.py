@@ -1,0 +1,107 @@
+"""The recorder and the broker are killed at random moments; nothing is lost, nothing is there twice."""
+
+import asyncio
+import random
+import signal
+from collections import Counter
+
+import pytest
+from click.testing import CliRunner
+
+from focus_server.errors import SettingsError
+from focus_server.recordings.command import record
+from focus_server.recordings.prodml import read_entry
+
+pytestmark = pytest.mark.anyio
+
+KILLS = 4
+
+
+async def feed(publisher, source, begin, end, block_s):
+    """Publish blocks one after the other, as a fibre would but faster, announced now and then."""
+    for number in range(begin, end):
+        if number % 10 == 0:
+            await publisher.announce(source)
+        await publisher.send(source, [number])
+        await asyncio.sleep(block_s)  # the fibre's pace
+
+
+async def test_killed_at_random_moments_it_loses_nothing(
+    source, publisher, recorder_process, wait_recorded, nothing_waits
+):
+    moments = random.Random(20261121)
+    with recorder_process(source) as process:
+        await process.wait_event("recorder.ready")
+    feeding = asyncio.ensure_future(feed(publisher, source, 0, 400, 0.01))
+    for _ in range(KILLS):
+        with recorder_process(source) as process:
+            await process.wait_event("recorder.ready")
+            await asyncio.sleep(moments.uniform(0.0, 0.6))
+            process.end(signal.SIGKILL)
+    await feeding
+    with recorder_process(source) as process:
+        found = await wait_recorded(source)
+        assert process.end() == 0
+    await nothing_waits(source)
+    assert len(source.published) == 800
+    assert len(found.files) == 40
+    assert found.gaps == 0
+
+
+async def test_the_broker_is_killed_and_comes_back(
+    source, publisher, rabbitmq, recorder, wait_recorded, nothing_waits, look_at
+):
+    async with recorder(source) as running:
+        await publisher.announce(source)
+        await publisher.send(source, range(34))
+        before = Counter(look_at(running.folder, source).blocks)
+        rabbitmq.kill()
+        await running.wait_said("rabbitmq.down")
+        await asyncio.to_thread(rabbitmq.start)
+        await publisher.connect()
+        await publisher.announce(source)
+        # What was not confirmed is sent again, and so is some that was.
+        await publisher.send(source, range(25, 60))
+        found = await wait_recorded(source)
+    assert set(before) <= set(found.blocks)
+    assert len(found.files) == 6
+    assert found.gaps == 0
+    await nothing_waits(source)
+
+
+async def test_a_fibre_falls_silent_and_its_file_ends_early_until_the_rest_comes(
+    source, publisher, rabbitmq, recorder, wait_recorded, nothing_waits, wait_until, look_at
+):
+    """The broker hangs for longer than a silence, which nobody can tell from a fibre that stopped."""
+    async with recorder(source) as running:
+        await publisher.announce(source)
+        await publisher.send(source, range(3, 14))
+        rabbitmq.hang()
+        try:
+            await wait_until(lambda: len(look_at(running.folder, source).files) == 2, "two files that end early")
+        finally:
+            rabbitmq.resume()
+        found = await wait_recorded(source)
+        # One begins where the fibre began, one ends with the last sample.
+        assert [*found.files.values()] == [(60, 200), (200, 280)]
+        assert found.gaps == 0
+        path = sorted(found.files)[1]
+        early = read_entry(path, running.folder)
+        assert early.end_ns == source.grid.time_ns(280)
+        await publisher.send(source, range(14, 20))
+        found = await wait_recorded(source)
+        assert found.files[path] == (200, 400)
+        assert read_entry(path, running.folder).uuid == early.uuid
+    await nothing_waits(source)
+
+
+async def test_ctrl_c_ends_the_command(source, recorder_process):
+    with recorder_process(source) as process:
+        await process.wait_event("recorder.ready")
+        assert process.end(signal.SIGINT) == 130
+        assert process.events("recorder.stopped")[0]["files"] == 0
+
+
+def test_wrong_settings_are_said():
+    with pytest.raises(SettingsError, match="recording_s"):
+        CliRunner().invoke(record, ["--recording-s", "0"], catch_exceptions=False)
