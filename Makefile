@@ -25,6 +25,7 @@ unit: setup ## the packages' own tests
 
 suites: setup ## the end-to-end suites on a real stack
 	@scripts/test suites
+	@scripts/test outages
 
 bench: setup ## the benchmarks, with their full n
 	@scripts/test bench

@@ -289,9 +289,11 @@ def test_a_port_in_use(write_stack):
 
 def test_fixed_ports_are_used_when_asked_for(write_stack):
     port = hold_free_port().release()
-    file = write_stack(f"components: {{web: {{run: [sleep, '600'], ports: {{http: {{fixed: {port}}}}}}}}}")
+    file = write_stack(f"components: {{web: {{run: [sleep, '600'], ports: {{http: {{fixed: {port}}}}}}}}}\n"
+                       "endpoints: {fixed: '${fixed_ports}'}")  # fmt: skip
     with open_stack(file, fixed_ports=True) as stack:
         assert stack.components["web"].ports == {"http": port}
+        assert stack.endpoint("fixed") == "true"
 
 
 @pytest.mark.parametrize(

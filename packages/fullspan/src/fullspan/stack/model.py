@@ -23,7 +23,7 @@ __all__ = ["SCHEMA", "SUITE", "ComponentModel", "LinkModel", "PortModel", "Ready
 SCHEMA: Final = "fullspan/stack/1"
 SUITE: Final = "suite"
 """The name of a link's far side that is not a component: whoever asks for an endpoint."""
-RESERVED: Final = frozenset({SUITE, "self", "secret", "env", "project", "var", "python"})
+RESERVED: Final = frozenset({SUITE, "self", "secret", "env", "project", "var", "python", "fixed_ports"})
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,79}$")]

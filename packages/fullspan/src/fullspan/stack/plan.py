@@ -58,6 +58,7 @@ class Plan:
     run_id: str
     secrets: SecretValues
     held: dict[str, dict[str, HeldPort]]
+    fixed_ports: bool = False
     proxied: dict[str, int] = field(default_factory=dict)
     """The port on which each link's proxy listens, by link."""
 
@@ -68,7 +69,7 @@ class Plan:
         """Make the secrets and choose the ports. Raises StackError for a secret or a port that cannot be had."""
         values = SecretValues(model.secrets, project_of(file), fixed=fixed_ports)
         held: dict[str, dict[str, HeldPort]] = {}
-        plan = cls(file, profile, model, folder, _run_id(model.name), values, held)
+        plan = cls(file, profile, model, folder, _run_id(model.name), values, held, fixed_ports)
         try:
             for name, component in model.components.items():
                 held[name] = {}
@@ -136,6 +137,7 @@ class Plan:
             "project": str(project_of(self.file)),
             "var": str(self.folder.var),
             "python": sys.executable,
+            "fixed_ports": "true" if self.fixed_ports else "false",
         }
         for name in self.model.components:
             own = {"dir": str(self.folder.component(name)), **{k: str(v) for k, v in self.ports(name).items()}}
