@@ -418,11 +418,11 @@ def body():
 class Bench:
     """Feed, jobs and engine in this process, on real ports; blocks are given to it by hand."""
 
-    def __init__(self, folder, ring_samples=100_000, **settings):
+    def __init__(self, folder, ring_samples=100_000, journal=None, **settings):
         self.settings = AnalyzerSettings.load(state_dir=folder, ring_samples=ring_samples, **settings)
         self.store = JobStore(folder / "jobs")
         self.feed = Feed(ring_samples, self.settings.give_up_s, lambda fibre: self.jobs.fibre_is(fibre))
-        self.jobs = Jobs(self.settings, self.feed, self.store)
+        self.jobs = Jobs(self.settings, self.feed, self.store, journal)
         self.engine = Engine(self.feed, self.jobs.live)
         self.maker = JobMaker(self.settings, self.feed, self.jobs, self.store, self.engine.wake)
 

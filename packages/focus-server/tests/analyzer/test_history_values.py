@@ -145,6 +145,26 @@ async def test_a_line_too_large_for_memory_is_made_of_channels_one_after_the_oth
     check_rows(oracle, rows, expected, lost, 0, HOP, NFFT, 1, CHANNELS)
 
 
+@pytest.mark.parametrize(("step", "message"), [(1, 1), (3, 7), (5, 1024), (1024, 10)])
+async def test_pieces_join_without_a_seam(played, archive, source, oracle, monkeypatch, step, message):
+    """Lines overlap by seven eighths; `step` of them are made at a time, and `message` of them leave together."""
+    monkeypatch.setattr("focus_server.analyzer.history.cursor._STEP_VALUES", step * CHANNELS * (NFFT // 2 + 1))
+    monkeypatch.setattr("focus_server.analyzer.history.cursor._MESSAGE_LINES", message)
+    fibre = source(noise(np.int16, 2))
+    lost = [(410, 470, 1, 64), (900, 1300, 1, 70), (1500, 1501, 65, 70)]
+    answer, (rows,), _ = await played(
+        archive.write(fibre, lost=lost), 0.1, 2, channels=(1, CHANNELS), nfftSelection=NFFT, overlap=0.875
+    )
+    first = answer["metadata"]["grid"]["first_line"]
+    assert first == 4
+    size = min(message, 2**20 // (CHANNELS * (NFFT // 2 + 1) * 4 + 32))
+    assert [len({index // size for index in one.row_index}) for one in rows.messages] == [1] * len(rows.messages)
+    assert len(rows.messages) == len({index // size for index in rows.order})
+    expected = oracle.amplitude(fibre.data, 1000, NFFT, 32)[:, first:]
+    assert expected.shape[1] == answer["metadata"]["lines"]
+    check_rows(oracle, rows, expected, lost, first, 32, NFFT, 1, CHANNELS)
+
+
 async def test_channels_that_are_not_finite_are_nan_but_not_missing(played, archive, source):
     data = noise(np.float32, 2, channels=3)
     data[1] = np.nan

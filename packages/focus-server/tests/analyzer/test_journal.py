@@ -1,0 +1,189 @@
+"""What MongoDB is told about jobs, by a real server that is killed and hung meanwhile."""
+
+import asyncio
+import contextlib
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+import pymongo
+import pytest
+
+from focus_server.analyzer.journal import Journal
+from focus_server.recordings.address import MongoAddress
+from focus_server.recordings.catalogue import Catalogue
+from fullspan.testing import running_mongodb
+
+pytestmark = pytest.mark.anyio
+
+AT_ONCE_S = 0.5
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running_mongodb(tmp_path_factory.mktemp("mongodb")) as running:
+        yield running
+
+
+@pytest.fixture
+def written(server, until):
+    """Wait until MongoDB has this of a job: await written(job_id, state="ready"); gives the document."""
+    with contextlib.closing(pymongo.MongoClient(server.url, timeoutMS=5000, tz_aware=True)) as client:
+        jobs = client.get_default_database().jobs
+        jobs.delete_many({})
+
+        async def wait(job_id, **fields):
+            return await until(lambda: jobs.find_one({"job_id": job_id, **fields}, {"_id": 0}), f"{job_id}: {fields}")
+
+        yield wait
+
+
+@pytest.fixture
+async def journal(server, written):
+    return Journal(Catalogue(MongoAddress(server.url)))
+
+
+@pytest.fixture
+async def live(bench, journal, source):
+    """A bench with a fibre of 3 channels, whose journal runs."""
+    made = await bench(journal=journal)
+    fibre = source(np.zeros((3, 20_000), np.int16))
+    made.announce(fibre)
+    made.give(*(block for number, block in zip(range(30), fibre.blocks(), strict=False)))
+    running = asyncio.create_task(journal.run(made.jobs.states))
+    yield made
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def quickly(call):
+    begin = time.monotonic()
+    result = await call
+    assert time.monotonic() - begin < AT_ONCE_S
+    return result
+
+
+async def test_the_life_of_a_job(live, written, watch):
+    answer = await live.create(channels=(1, 2), nfftSelection=256, displayInfo={"height": 10**30})
+    job_id = answer["job_id"]
+    ready = await written(job_id, state="ready")
+    now = datetime.now(UTC)
+    assert ready["request"] == {
+        "view_type": 1,
+        "channels": {"min": 1, "max": 2},
+        "displayInfo": {"height": str(10**30)},
+        "nfftSelection": 256,
+    }
+    assert (ready["mode"], ready["view_type"], ready["nfft"], ready["serial"]) == ("live", 1, 256, 1)
+    assert (ready["stream_port"], ready["lines_dt"]) == (answer["stream_port"], answer["lines_dt"])
+    assert (ready["channels"], ready["recording_ids"]) == ({"min": 1, "max": 2}, [])
+    assert (ready["ended"], ready["reason"], ready["viewers"]) == (None, None, 0)
+    assert all(abs((ready[name] - now).total_seconds()) < 20 for name in ("created", "updated", "last_activity"))
+
+    await watch(answer)
+    assert (await written(job_id, state="live"))["viewers"] == 1
+    live.jobs.cancel(job_id)
+    ended = await written(job_id, state="ended")
+    assert (ended["reason"], ended["created"]) == (f"Job {job_id} was removed.", ready["created"])
+    assert ended["ended"] >= ended["created"]
+
+
+async def test_a_job_shorter_than_a_look_is_written(live, written):
+    answer = await live.create()
+    live.jobs.cancel(answer["job_id"])
+    await written(answer["job_id"], state="ended")
+
+
+@pytest.mark.parametrize(("away", "again"), [("kill", "start"), ("hang", "resume")])
+async def test_an_outage_delays_the_document_and_nothing_else(live, journal, server, written, watch, away, again):
+    before = await live.create()
+    await written(before["job_id"], state="ready")
+    getattr(server, away)()
+    try:
+        await asyncio.sleep(0)
+        await quickly(watch(before))
+        live.jobs.cancel(before["job_id"])
+        during = await quickly(live.create(channels=(2, 2)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2.5):  # longer than one attempt
+                while len(journal) == 2:
+                    await quickly(asyncio.sleep(0.01))
+        assert len(journal) == 2
+        await quickly(watch(during))
+    finally:
+        getattr(server, again)()
+    assert (await written(before["job_id"], state="ended"))["ended"] is not None
+    assert (await written(during["job_id"], state="live"))["channels"] == {"min": 2, "max": 2}
+    assert len(journal) == 0
+
+
+async def test_only_so_many_jobs_wait(bench, source, server, written):
+    journal = Journal(Catalogue(MongoAddress(server.url)), longest=3)
+    made = await bench(journal=journal)
+    fibre = source(np.zeros((3, 20_000), np.int16))
+    made.announce(fibre)
+    made.give(*(block for number, block in zip(range(30), fibre.blocks(), strict=False)))
+    answers = [await made.create() for _ in range(5)]
+    assert (len(journal), journal.given_up) == (3, 2)
+    for _ in range(10):
+        made.jobs.cancel((await made.create())["job_id"])
+    assert (len(journal), journal.given_up) == (3, 12)
+    running = asyncio.create_task(journal.run(made.jobs.states))
+    try:
+        for answer in answers:  # those that live are written in the end
+            await written(answer["job_id"], state="ready")
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def test_what_waits_is_written_at_the_end(live, journal, written, server):
+    answer = await live.create()
+    await written(answer["job_id"], state="ready")
+    live.jobs.cancel(answer["job_id"])
+    assert len(journal) == 1
+    await asyncio.sleep(0)
+
+
+async def test_without_a_catalogue_nothing_is_kept(bench, source):
+    journal = Journal(None)
+    made = await bench(journal=journal)
+    made.announce(fibre := source(np.zeros((3, 20_000), np.int16)))
+    made.give(*(block for number, block in zip(range(30), fibre.blocks(), strict=False)))
+    await made.create()
+    assert len(journal) == 0
+    await journal.run(made.jobs.states)
+
+
+async def test_an_analyzer_whose_mongodb_is_away_plays_all_the_same(
+    analyzer_process, archive, source, server, written, body, until
+):
+    fibre = source(np.ones((3, 5000), np.int16))
+    recordings = archive.write(fibre)
+    server.hang()
+    try:
+        running = analyzer_process("amqp://guest:guest@127.0.0.1:1/", mongo_url=server.url)
+        running.start(ready=("analyzer.ready",))
+        start_s = recordings[0].start_ns / 1e9
+        order = {
+            "request": body(start_time=start_s, end_time=start_s + 4, nfftSelection=256),
+            "recordings": [entry.model_dump(mode="json") for entry in recordings],
+        }
+        async with running.client() as client:
+            response = await client.post("/history", json=order)
+            assert (response.status_code, response.elapsed.total_seconds() < 2) == (200, True)
+            job_id = response.json()["job_id"]
+    finally:
+        server.resume()
+    document = await written(job_id, mode="historic")
+    assert document["recording_ids"] == response.json()["metadata"]["recording_ids"] != []
+    server.hang()
+    try:
+        begin = time.monotonic()
+        assert running.end() == 0
+        assert time.monotonic() - begin < 3
+    finally:
+        server.resume()
+    log = running.log.read_text()
+    assert "journal.failed" not in log
+    assert server.url.partition("@")[0].rpartition(":")[2] not in log
