@@ -1,6 +1,7 @@
 """Deliveries that were not acknowledged yet, and the fewest acknowledgements that settle some of them."""
 
 from collections.abc import Iterable
+from itertools import takewhile
 from typing import NamedTuple
 
 __all__ = ["Ack", "Deliveries"]
@@ -29,14 +30,10 @@ class Deliveries:
     def settle(self, tags: Iterable[int]) -> list[Ack]:
         """Return how to acknowledge these deliveries; tags of a former connection are nobody's any more."""
         settled = {tag for tag in tags if tag in self._waiting}
-        last = None
-        for tag in list(self._waiting):
-            if tag not in settled:
-                break
-            last = tag
-            settled.discard(tag)
-            del self._waiting[tag]
+        if not settled:
+            return []
+        begin = list(takewhile(settled.__contains__, self._waiting))
         for tag in settled:
             del self._waiting[tag]
-        begin = [] if last is None else [Ack(last, multiple=True)]
-        return begin + [Ack(tag, multiple=False) for tag in sorted(settled)]
+        single = sorted(settled.difference(begin))
+        return [Ack(tag, multiple=True) for tag in begin[-1:]] + [Ack(tag, multiple=False) for tag in single]

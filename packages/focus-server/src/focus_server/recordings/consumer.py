@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Never
@@ -26,7 +26,7 @@ _LOOK_S: Final = 10.0
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
 
-Take = Callable[[str, Mapping[str, Any], bytes, int], Iterable[int]]
+Take = Callable[[str, Mapping[str, Any], bytes, int], Sequence[int]]
 """Takes routing key, headers, body and delivery tag; gives the deliveries to acknowledge at once."""
 
 
@@ -110,7 +110,9 @@ class Consumer:
             return
         self._deliveries.delivered(tag)
         headers = message.header.properties.headers or {}
-        await self.acknowledge(self._take(message.routing_key or "", headers, message.body, tag))
+        tags = self._take(message.routing_key or "", headers, message.body, tag)
+        if tags:
+            await self.acknowledge(tags)
 
     async def acknowledge(self, tags: Iterable[int]) -> None:
         """Acknowledge deliveries; without a connection the broker delivers them again, and they are told again."""

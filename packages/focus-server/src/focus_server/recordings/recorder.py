@@ -158,7 +158,7 @@ class Recorder:
             totals.samples += entry.samples
         else:
             totals.rewritten += 1
-        totals.bytes += entry.file().stat().st_size
+        totals.bytes += stored.size
         (self._with_gaps.add if entry.gaps else self._with_gaps.discard)(entry.uuid)
         self._registrar.note(entry)
         _log.debug("recorder.file", path=entry.path, samples=entry.samples, gaps=entry.gaps)
@@ -191,16 +191,22 @@ class Recorder:
         return tags
 
     async def _retain(self) -> Never:
-        """Delete what is too old: first in the catalogue, then on the disk."""
+        """Delete what is too old, every two seconds."""
         while True:
-            before_ns = time.time_ns() - self._retention_ns
-            old = await asyncio.to_thread(self._shelf.old_files, before_ns)
-            await self._registrar.deleted([file.uuid for file in old if file.uuid is not None])
-            for file in old:
-                await asyncio.to_thread(self._shelf.delete, file)
-                self._totals.deleted += 1
-                self._with_gaps.discard(file.uuid or "")
+            try:
+                await self._delete_old(time.time_ns() - self._retention_ns)
+            except OSError as error:
+                _log.warning("recorder.not_deleted", cause=error.strerror or str(error))
             await asyncio.sleep(RETENTION_S)
+
+    async def _delete_old(self, before_ns: int) -> None:
+        """Delete what ended before a time: first in the catalogue, then on the disk."""
+        old = await asyncio.to_thread(self._shelf.old_files, before_ns)
+        await self._registrar.deleted([file.uuid for file in old if file.uuid is not None])
+        for file in old:
+            await asyncio.to_thread(self._shelf.delete, file)
+            self._totals.deleted += 1
+            self._with_gaps.discard(file.uuid or "")
 
     def _condition(self) -> Condition:
         is_connected = self._consumer.connected_s is not None

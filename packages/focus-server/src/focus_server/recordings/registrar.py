@@ -55,7 +55,7 @@ class Registrar:
         for uuid in uuids:
             self._entries.pop(uuid, None)
             self._deleted[uuid] = None
-        if self._catalogue.state.state == "up":
+        if self._catalogue.state.state != "down":
             with suppress(CatalogueDown):
                 await self._tell_deleted()
 

@@ -29,10 +29,11 @@ _DAY: Final = re.compile(r"[0-9]{8}")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A slot that is on the disk: its entry and which blocks its file holds."""
+    """A slot that is on the disk: its entry, which blocks its file holds, and its size in bytes."""
 
     entry: RecordingEntry
     table: Table
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,8 @@ class Shelf:
             }
         )
         data = slot.data[samples[0] - slot.first_sample : samples[1] - slot.first_sample]
-        write_recording(entry, data, gaps, self.base)
-        return Stored(entry, table)
+        path = write_recording(entry, data, gaps, self.base)
+        return Stored(entry, table, path.stat().st_size)
 
     def _fill_from(self, entry: RecordingEntry, slot: Slot) -> Table:
         """Copy from a slot's file what is not in memory; return which blocks the file holds."""

@@ -13,6 +13,7 @@ from focus_server.errors import FocusError
 from focus_server.fiber import encode
 from focus_server.fiber.formula import ReplayFormula, ReplayOptions
 from focus_server.fiber.recording import Recording
+from focus_server.recordings.fibre import RecordedFibre
 from focus_server.recordings.prodml import read_entry
 
 pytestmark = pytest.mark.anyio
@@ -153,6 +154,22 @@ async def test_a_short_pause_loses_nothing(source, publisher, recorder, tmp_path
         ballast.unlink(missing_ok=True)
 
 
+async def test_what_the_disk_refuses_is_tried_again(source, publisher, recorder, tmp_path, wait_recorded):
+    day = tmp_path / "recordings" / RecordedFibre.of(source.announcement(), 1).name(0)
+    day.parent.parent.mkdir(parents=True)
+    day.parent.write_text("a file where the day's folder belongs")
+    async with recorder(source) as running:
+        await publisher.announce(source)
+        await publisher.send(source, range(20))
+        paused = await running.wait_said("recorder.paused")
+        assert "the disk does not take the file: " in paused["cause"]
+        assert list(day.parent.parent.rglob("*.h5")) == []
+        day.parent.unlink()
+        found = await wait_recorded(source)
+        assert len(found.files) == 2
+        await running.wait_said("recorder.resumed")
+
+
 async def test_what_is_too_old_is_deleted_in_the_catalogue_and_on_the_disk(
     source, publisher, recorder, tmp_path, mongo, database, wait_until, look_at
 ):
@@ -186,16 +203,17 @@ async def test_what_is_too_old_is_deleted_in_the_catalogue_and_on_the_disk(
 async def test_the_catalogue_may_die_and_is_made_up_when_it_is_back(
     source, publisher, recorder, mongo, database, wait_recorded, wait_until
 ):
-    def finished():
+    def documents():
+        """How many are finished, and how many are still being recorded."""
         base = database["base_paths"].find_one({})
-        return base and database[base["guid"]].count_documents({"end_time": {"$ne": None}})
+        found = [] if base is None else list(database[base["guid"]].find({}))
+        finished = sum(it["end_time"] is not None for it in found)
+        return finished, len(found) - finished
 
     async with recorder(source, mongo_url=mongo.url) as running:
         await publisher.announce(source)
         await publisher.send(source, range(15))
-        await wait_until(lambda: finished() == 1, "one document")
-        base = database["base_paths"].find_one({})
-        assert database[base["guid"]].count_documents({"end_time": None}) == 1
+        await wait_until(lambda: documents() == (1, 1), "a finished document and a running one")
         mongo.kill()
         try:
             await publisher.send(source, range(15, 40))
@@ -204,7 +222,7 @@ async def test_the_catalogue_may_die_and_is_made_up_when_it_is_back(
             await running.wait_said("catalogue.down")
         finally:
             mongo.start()
-        await wait_until(lambda: finished() == 4, "four documents")
+        await wait_until(lambda: documents() == (4, 0), "four finished documents")
 
 
 async def test_what_cannot_be_recorded_is_let_go_and_said_once(

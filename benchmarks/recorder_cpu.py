@@ -1,0 +1,128 @@
+"""What recording costs: processor time of the recorder while a whole fibre is recorded.
+
+Claim: 2222 channels at 2000 samples/s (350 blocks and 9 MB a second) under 0.3 core. A real broker, the interrogator
+and the recorder run as their own processes; each sample is 5 s of the recorder's user and system time, one file in it.
+Beside it, in the same seconds, the limit of this way: a reader of the same blocks that only acknowledges them.
+"""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import aio_pika
+from _figures import print_machine, show
+
+from fullspan.testing import running_rabbitmq
+
+CHANNELS, FS, FILE_S = 2222, 2000, 5
+READY_S = 60.0
+SAMPLE = Path(os.environ.get("FULLSPAN_VAR") or "var", "data", "sample.npy").absolute()
+
+
+async def read_only(url: str) -> None:
+    """Read a site's blocks and acknowledge every fiftieth with those before it, until killed."""
+    connection = await aio_pika.connect(url)
+    channel = await connection.channel(publisher_confirms=False)
+    await channel.set_qos(1000)
+    exchange = await channel.declare_exchange("prisma", aio_pika.ExchangeType.TOPIC, durable=True)
+    queue = await channel.declare_queue(exclusive=True)
+    await queue.bind(exchange, "fiber.local.*")
+    count = 0
+
+    async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        nonlocal count
+        count += 1
+        if count % 50 == 0:
+            await message.ack(multiple=True)
+
+    await queue.consume(take)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+@contextmanager
+def program(name: str, folder: Path, url: str, *command: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Run a program with its log in `folder`."""
+    log = folder / f"{name}.log"
+    environment = os.environ | {"FOCUS_AMQP_URL": url, "FOCUS_MONGO_URL": "mongodb://127.0.0.1:9/prisma"}
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, *command], env=environment, stdout=output, stderr=output)
+        try:
+            yield process, log
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_for(log: Path, word: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a program's log holds a word."""
+    deadline = time.monotonic() + READY_S
+    while word not in log.read_text():
+        if time.monotonic() > deadline or process.poll() is not None:
+            raise TimeoutError(f"no {word} in {log}: {log.read_text()[-2000:]}")
+        time.sleep(0.05)
+
+
+def cpu_s(process: subprocess.Popen[bytes]) -> float:
+    """Return the processor time that a process has used, s."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(n: int, folder: Path) -> tuple[list[float], list[float], int]:
+    """Take n samples of both at once, in cores; also return how many bytes were recorded."""
+    recordings = folder / "recordings"
+    recorder = ["-m", "focus_server", "record", "--recordings-dir", str(recordings), "--recording-s", str(FILE_S)]
+    recorder += ["--retention-s", "30"]
+    replay = ["-m", "focus_server", "replay", "--recording", str(SAMPLE), "--fs", str(FS), "--channels", str(CHANNELS)]
+    replay += ["--state-dir", str(folder / "state")]
+    with ExitStack() as stack:
+        url = stack.enter_context(running_rabbitmq(folder / "rabbitmq")).amqp_url
+        record, record_log = stack.enter_context(program("record", folder, url, *recorder))
+        bare, bare_log = stack.enter_context(program("bare", folder, url, __file__, "--read-only", url))
+        wait_for(record_log, "recorder.ready", record)
+        wait_for(bare_log, "ready", bare)
+        fibre, _ = stack.enter_context(program("replay", folder, url, *replay))
+        wait_for(record_log, "recorder.fibre", record)
+        time.sleep(FILE_S + 1)  # the first file, and the caches, warm up
+        figures: tuple[list[float], list[float]] = ([], [])
+        before, began = [cpu_s(record), cpu_s(bare)], time.monotonic()
+        for _ in range(n):
+            time.sleep(FILE_S)
+            now, ended = [cpu_s(record), cpu_s(bare)], time.monotonic()
+            for into, used, earlier in zip(figures, now, before, strict=True):
+                into.append((used - earlier) / (ended - began))
+            before, began = now, ended
+        assert (fibre.poll(), record.poll()) == (None, None)
+        written = sum(path.stat().st_size for path in recordings.rglob("*.h5"))
+    return *figures, written
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("-n", type=int, default=12, help="samples of 5 s (default 12)")
+    parser.add_argument("--read-only", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.read_only:
+        asyncio.run(read_only(options.read_only))
+        return
+    print_machine()
+    print(f"n: {options.n} of {FILE_S} s; {CHANNELS} channels, {FS} samples/s, int16, files of {FILE_S} s")
+    with tempfile.TemporaryDirectory() as folder:
+        recorder, bare, written = measure(options.n, Path(folder))
+    print(f"on the disk at the end: {written / 1e6:.0f} MB")
+    recording = show("recorder", recorder, "core")
+    reading = show("reading alone", bare, "core")
+    print(f"ratio recorder / reading alone: {recording / reading:.2f} (claim: the first under 0.3 core)")
+
+
+if __name__ == "__main__":
+    main()
