@@ -10,6 +10,7 @@ import pytest
 
 from focus_server.contract import ConfigureRequest, Refusal
 from focus_server.jobs import LocalAnalyzer
+from focus_server.recordings import RecordingEntry
 
 STATUS = {
     "rabbitmq": {"state": "up", "detail": ""},
@@ -99,6 +100,25 @@ async def test_an_answer_becomes_a_model_and_the_request_goes_out_as_clients_wri
         '{"view_type":1,"channels":{"min":7,"max":7},"displayInfo":{"height":9}}',
     )
     assert script.requests[3][0] == "DELETE /jobs/3-14"
+
+
+async def test_with_recordings_a_historic_job_is_made_of_them(path, analyzer):
+    entry = RecordingEntry(
+        uuid="fef4a5a0-5c4f-5c4c-a3a4-35e1a5b1d1a4", base_path="/r", path="a.h5", start_ns=5, end_ns=9, site="local",
+        channels=2, dx=1.5, units="1/s", dtype="int16", scale="0.5", samples=4, t0_ns=5, fs_num=10**9, fs_den=1,
+        first_sample=0,
+    )  # fmt: skip
+    script = Scripted()
+    script.replies = [(404, {"error": "No recording found in given time range", "detail": ""})] * 2
+    async with listening(path, script):
+        for recordings in ([entry], []):
+            assert (await refusal_of(analyzer.configure(REQUEST, "k", recordings))).status == 404
+    assert [line for line, _ in script.requests] == ["POST /history"] * 2
+    orders = [json.loads(body) for _, body in script.requests]
+    assert [ConfigureRequest.read(order["request"]) for order in orders] == [REQUEST] * 2
+    assert [RecordingEntry.model_validate(one) for one in orders[0]["recordings"]] == [entry]
+    assert orders[1]["recordings"] == []
+    assert ["Idempotency-Key: k\r\n" in head for head in script.heads] == [True, True]
 
 
 async def test_an_analyzer_that_is_not_there_is_a_503_and_works_again_when_it_comes(path, analyzer):
