@@ -64,17 +64,16 @@ class PreRoll:
             done = True
         if not done:
             _mark(marker, first_block, done=False)
-            thread = threading.Thread(
-                target=self._run, args=(fibre, announcement, first_block, marker), name="preroll", daemon=True
-            )
+            # Not a daemon: a process must not end while HDF5 writes.
+            thread = threading.Thread(target=self._run, args=(fibre, announcement, first_block, marker), name="preroll")
             self._threads.append(thread)
             thread.start()
 
-    def stop(self, timeout: float) -> None:
-        """Let the file that is being written be finished and nothing else."""
+    def stop(self) -> None:
+        """Let the file that is being written be finished, and write nothing else; returns when it is."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join()
 
     def _run(self, fibre: RecordedFibre, announcement: FiberAnnouncement, first_block: int, marker: Path) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
 from typing import Any, Final, Never
 
@@ -69,7 +69,11 @@ class Recorder:
             self._fibres = Fibres(self._shelf.base, settings.site, settings.recording_s)
             self._intake = Intake(settings.site, self._retention_ns, self._fibres, self._slots, self._fibre_began)
             self._preroll = self._make_preroll()
-            await self._work(stop)
+            try:
+                await self._work(stop)
+            finally:
+                if self._preroll is not None:
+                    await asyncio.to_thread(self._preroll.stop)
             _log.info("recorder.stopped", **asdict(self._totals))
 
     async def _work(self, stop: Awaitable[object]) -> None:
@@ -88,8 +92,6 @@ class Recorder:
                 await asyncio.wait({writing}, timeout=END_S)
                 for task in (writing, *others):
                     task.cancel()
-            if self._preroll is not None:
-                await asyncio.to_thread(self._preroll.stop, END_S)
 
     def _make_preroll(self) -> PreRoll | None:
         settings, loop = self._settings, asyncio.get_running_loop()
@@ -97,10 +99,12 @@ class Recorder:
             return None
 
         def written(stored: Stored) -> None:
-            loop.call_soon_threadsafe(self._note_stored, stored)
+            with suppress(RuntimeError):  # the recorder has ended meanwhile
+                loop.call_soon_threadsafe(self._note_stored, stored)
 
         def part(slot: Slot) -> None:
-            loop.call_soon_threadsafe(self._slots.add, slot)
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._slots.add, slot)
 
         return PreRoll(settings.preroll_recording, settings.preroll_s, self._shelf, self._disk, written, part)
 

@@ -1,6 +1,10 @@
-"""The recorder and the broker are killed at random moments; nothing is lost, nothing is there twice."""
+"""The recorder and the broker are killed at random moments; nothing is lost, nothing is there twice.
+
+FULLSPAN_SOAK_KILLS=60 runs so many kills instead of a handful, FULLSPAN_SOAK_SEED other moments.
+"""
 
 import asyncio
+import os
 import random
 import signal
 from collections import Counter
@@ -14,7 +18,8 @@ from focus_server.recordings.prodml import read_entry
 
 pytestmark = pytest.mark.anyio
 
-KILLS = 4
+KILLS = int(os.environ.get("FULLSPAN_SOAK_KILLS", "4"))
+SEED = int(os.environ.get("FULLSPAN_SOAK_SEED", "1"))
 
 
 async def feed(publisher, source, begin, end, block_s):
@@ -29,10 +34,11 @@ async def feed(publisher, source, begin, end, block_s):
 async def test_killed_at_random_moments_it_loses_nothing(
     source, publisher, recorder_process, wait_recorded, nothing_waits
 ):
-    moments = random.Random(20261121)
+    moments = random.Random(SEED)
     with recorder_process(source) as process:
         await process.wait_event("recorder.ready")
-    feeding = asyncio.ensure_future(feed(publisher, source, 0, 400, 0.01))
+    blocks = 100 * KILLS
+    feeding = asyncio.ensure_future(feed(publisher, source, 0, blocks, 0.01))
     for _ in range(KILLS):
         with recorder_process(source) as process:
             await process.wait_event("recorder.ready")
@@ -43,8 +49,8 @@ async def test_killed_at_random_moments_it_loses_nothing(
         found = await wait_recorded(source)
         assert process.end() == 0
     await nothing_waits(source)
-    assert len(source.published) == 800
-    assert len(found.files) == 40
+    assert len(source.published) == 2 * blocks
+    assert len(found.files) == blocks // 10
     assert found.gaps == 0
 
 
