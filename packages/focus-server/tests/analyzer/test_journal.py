@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import time
 from datetime import UTC, datetime
 
@@ -16,7 +17,7 @@ from fullspan.testing import running_mongodb
 
 pytestmark = pytest.mark.anyio
 
-AT_ONCE_S = 0.5
+AT_ONCE_S = 1.0  # an answer that waited for MongoDB would come after 1.5 s
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +44,31 @@ async def journal(server, written):
     return Journal(Catalogue(MongoAddress(server.url)))
 
 
-@pytest.fixture
-async def live(bench, journal, source):
-    """A bench with a fibre of 3 channels, whose journal runs."""
+async def started(bench, source, journal):
+    """A bench with a fibre of 3 channels."""
     made = await bench(journal=journal)
     fibre = source(np.zeros((3, 20_000), np.int16))
     made.announce(fibre)
-    made.give(*(block for number, block in zip(range(30), fibre.blocks(), strict=False)))
+    made.give(*itertools.islice(fibre.blocks(), 30))
+    return made
+
+
+@contextlib.asynccontextmanager
+async def noting(journal, made):
     running = asyncio.create_task(journal.run(made.jobs.states))
-    yield made
-    running.cancel()
-    await asyncio.wait({running})
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+@pytest.fixture
+async def live(bench, journal, source):
+    """A started bench whose journal runs."""
+    made = await started(bench, source, journal)
+    async with noting(journal, made):
+        yield made
 
 
 async def quickly(call):
@@ -119,37 +134,30 @@ async def test_an_outage_delays_the_document_and_nothing_else(live, journal, ser
 
 async def test_only_so_many_jobs_wait(bench, source, server, written):
     journal = Journal(Catalogue(MongoAddress(server.url)), longest=3)
-    made = await bench(journal=journal)
-    fibre = source(np.zeros((3, 20_000), np.int16))
-    made.announce(fibre)
-    made.give(*(block for number, block in zip(range(30), fibre.blocks(), strict=False)))
+    made = await started(bench, source, journal)
     answers = [await made.create() for _ in range(5)]
     assert (len(journal), journal.given_up) == (3, 2)
     for _ in range(10):
         made.jobs.cancel((await made.create())["job_id"])
     assert (len(journal), journal.given_up) == (3, 12)
-    running = asyncio.create_task(journal.run(made.jobs.states))
-    try:
+    async with noting(journal, made):
         for answer in answers:  # those that live are written in the end
             await written(answer["job_id"], state="ready")
-    finally:
-        running.cancel()
-        await asyncio.wait({running})
 
 
-async def test_what_waits_is_written_at_the_end(live, journal, written, server):
-    answer = await live.create()
-    await written(answer["job_id"], state="ready")
-    live.jobs.cancel(answer["job_id"])
-    assert len(journal) == 1
-    await asyncio.sleep(0)
+async def test_what_waits_is_written_at_the_end(bench, source, journal, written):
+    made = await started(bench, source, journal)
+    answer = await made.create()
+    async with noting(journal, made):
+        await written(answer["job_id"], state="ready")
+        made.jobs.cancel(answer["job_id"])
+        assert len(journal) == 1
+    await written(answer["job_id"], state="ended")
 
 
 async def test_without_a_catalogue_nothing_is_kept(bench, source):
     journal = Journal(None)
-    made = await bench(journal=journal)
-    made.announce(fibre := source(np.zeros((3, 20_000), np.int16)))
-    made.give(*(block for number, block in zip(range(30), fibre.blocks(), strict=False)))
+    made = await started(bench, source, journal)
     await made.create()
     assert len(journal) == 0
     await journal.run(made.jobs.states)

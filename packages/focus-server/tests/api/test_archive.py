@@ -26,6 +26,7 @@ BODY = {"view_type": 1, "channels": {"min": 7, "max": 7}, "displayInfo": {"heigh
 HISTORIC = {**BODY, "start_time": T0_S + 5, "end_time": T0_S + 15}
 EVER = {"start_time": 0, "end_time": 2_000_000_000}
 LONGEST_S = 2.0
+AT_ONCE_S = 1.0  # what waited for MongoDB would come after 1.5 s
 BACK_S = 20
 
 
@@ -217,11 +218,11 @@ async def outage(catalogue, http, analyzer, mongo):
     assert (health.status_code, health.json()["status"]) == (200, "degraded")
     assert health.json()["error"] == "Historic views do not work now: mongodb is down."
     assert health.json()["detail"].startswith("MongoDB ")
-    assert health.elapsed.total_seconds() < 0.5
+    assert health.elapsed.total_seconds() < AT_ONCE_S
 
     waiting = [asyncio.create_task(http.post("/configure", json=HISTORIC)) for _ in range(8)]
     live = await http.post("/configure", json=BODY)
-    assert (live.status_code, live.elapsed.total_seconds() < 0.5) == (200, True)
+    assert (live.status_code, live.elapsed.total_seconds() < AT_ONCE_S) == (200, True)
     assert not any(task.done() for task in waiting), "live did not wait for historic requests"
     for response in await asyncio.gather(*waiting):
         is_down(response)

@@ -12,11 +12,14 @@ from focus_server.analyzer.feed import Feed
 from focus_server.analyzer.fibre import Fibre
 from focus_server.analyzer.intake import Intake
 from focus_server.analyzer.jobs import Jobs
+from focus_server.analyzer.journal import Journal
 from focus_server.analyzer.kernel import kernel_name
 from focus_server.analyzer.lock import only_one
 from focus_server.analyzer.making import JobMaker
 from focus_server.analyzer.store import JobStore
 from focus_server.fiber.broker import BrokerAddress
+from focus_server.recordings.address import MongoAddress
+from focus_server.recordings.catalogue import Catalogue
 from focus_server.settings import AnalyzerSettings
 
 _log = structlog.get_logger()
@@ -30,7 +33,8 @@ class Analyzer:
         self._broker = BrokerAddress(settings.amqp_url.get_secret_value())
         store = JobStore(settings.state_dir / "jobs")
         feed = Feed(settings.ring_samples, settings.give_up_s, self._fibre_is)
-        self._jobs = Jobs(settings, feed, store)
+        self._journal = Journal(_catalogue(settings))
+        self._jobs = Jobs(settings, feed, store, self._journal)
         self._engine = Engine(feed, self._jobs.live)
         self._maker = JobMaker(settings, feed, self._jobs, store, self._engine.wake)
         self._intake = Intake(self._broker, settings.site, feed, self._engine.wake)
@@ -47,7 +51,8 @@ class Analyzer:
             reopened = await self._maker.reopen()
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    work = (self._engine.run(), self._intake.run(), self._jobs.expire())
+                    journal = self._journal.run(self._jobs.states)
+                    work = (self._engine.run(), self._intake.run(), self._jobs.expire(), journal)
                     background = [tasks.create_task(task) for task in work]
                     _log.info("analyzer.ready", site=settings.site, jobs=reopened, kernel=kernel_name())
                     await server.until_signal()
@@ -61,3 +66,7 @@ class Analyzer:
 
     def _fibre_is(self, fibre: Fibre) -> None:
         self._jobs.fibre_is(fibre)
+
+
+def _catalogue(settings: AnalyzerSettings) -> Catalogue | None:
+    return Catalogue(MongoAddress(settings.mongo_url.get_secret_value())) if settings.mongo_url else None

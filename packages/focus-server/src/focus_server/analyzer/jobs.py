@@ -13,6 +13,7 @@ from focus_server.analyzer.cost import Load
 from focus_server.analyzer.feed import Feed
 from focus_server.analyzer.fibre import Fibre
 from focus_server.analyzer.job import Job, State
+from focus_server.analyzer.journal import Journal
 from focus_server.analyzer.live import LiveJob
 from focus_server.analyzer.store import JobStore
 from focus_server.analyzer.stream import JobServer
@@ -38,12 +39,13 @@ class _Gone:
 
 
 class Jobs:
-    """All jobs of one analyzer, each with its server."""
+    """All jobs of one analyzer, each with its server. What happens to them is noted in the journal, if there is one."""
 
-    def __init__(self, settings: AnalyzerSettings, feed: Feed, store: JobStore) -> None:
+    def __init__(self, settings: AnalyzerSettings, feed: Feed, store: JobStore, journal: Journal | None = None) -> None:
         self._settings = settings
         self._feed = feed
         self._store = store
+        self._journal = Journal(None) if journal is None else journal
         self._jobs: dict[str, tuple[Job, JobServer]] = {}
         self._gone: dict[str, _Gone] = {}
         self._stopping: set[asyncio.Task[None]] = set()
@@ -68,6 +70,7 @@ class Jobs:
         """Let a job live; its server is open already."""
         server.job = job
         self._jobs[job.id] = (job, server)
+        self._journal.note(job, self._state(job))
 
     def get(self, job_id: str) -> Job:
         """Find a job. Raises `Refusal` 404, with the reason why it ended as long as that is remembered."""
@@ -78,8 +81,12 @@ class Jobs:
 
     def summaries(self) -> list[JobSummary]:
         """List all jobs, also those that were lost or ended lately."""
-        living = [job.summary(job.state(self._ready_in_s(job))) for job in self.living()]
+        living = [job.summary(state) for job, state in self.states()]
         return living + [gone.summary for gone in self._gone.values()]
+
+    def states(self) -> list[tuple[Job, State]]:
+        """Give all jobs that live, each with what it is doing."""
+        return [(job, self._state(job)) for job in self.living()]
 
     def state(self, job_id: str) -> JobState:
         """Tell how a job is doing."""
@@ -102,6 +109,7 @@ class Jobs:
         _log.warning("job.lost", job=job.id, reason=reason)
         self._store.remove(job.id)
         self._remember(job, State.LOST, reason)
+        self._journal.note(job, State.LOST, reason)
 
     def fibre_is(self, fibre: Fibre) -> None:
         """End all live jobs of another fibre."""
@@ -139,6 +147,7 @@ class Jobs:
         _, server = self._jobs.pop(job.id)
         self._store.remove(job.id)
         self._stop(server, End(grpc.StatusCode.NOT_FOUND, reason))
+        self._journal.note(job, State.ENDED, reason)
         _log.info("job.ended", job=job.id, reason=reason)
 
     def _stop(self, server: JobServer, end: End) -> None:
@@ -149,6 +158,9 @@ class Jobs:
     def _remember(self, job: Job, state: State, reason: str) -> None:
         until_s = time.monotonic() + self._settings.job_finished_s
         self._gone[job.id] = _Gone(job.summary(state), reason, until_s)
+
+    def _state(self, job: Job) -> State:
+        return job.state(self._ready_in_s(job))
 
     def _ready_in_s(self, job: Job) -> float:
         if not isinstance(job, LiveJob):
