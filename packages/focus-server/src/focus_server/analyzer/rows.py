@@ -12,6 +12,9 @@ from focus_server.proto import DataStream
 
 LITTLE_ENDIAN_FLOAT: Final = np.dtype("<f4")
 
+_MAIN_DATA: Final = bytes([DataStream.MAIN_DATA_FIELD_NUMBER << 3 | 2])
+"""What announces an element of `main_data`: the field's number, and that its length follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -40,7 +43,7 @@ class Row:
     @classmethod
     def of(cls, index: int, stamp_ms: int, values: Float32) -> "Row":
         """Make a row of its values [channel, bin]."""
-        smallest, largest = float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
+        smallest, largest = float(values.min()), float(values.max())
         if not np.isfinite(smallest + largest):
             finite = values[np.isfinite(values)]
             smallest, largest = (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
@@ -61,11 +64,14 @@ class Batch:
 
     @cached_property
     def message(self) -> bytes:
-        """The serialised `DataStream`, written once for all viewers."""
+        """The serialised `DataStream`, written once for all viewers.
+
+        The values are put behind the rest here, in the format of protobuf, which would copy them twice more.
+        """
         smallest = min(row.smallest for row in self.rows)
         largest = max(row.largest for row in self.rows)
         any_finite = smallest <= largest
-        return DataStream(
+        head = DataStream(
             start_channel=self.shape.first_channel,
             end_channel=self.shape.last_channel,
             timestamp_in_milis=[row.stamp_ms for row in self.rows],
@@ -75,9 +81,9 @@ class Batch:
             data_shape_z=self.shape.z,
             global_maximum=largest if any_finite else 0.0,
             global_minimum=smallest if any_finite else 0.0,
-            main_data=[row.data for row in self.rows],
             job_id=self.shape.job_serial,
         ).SerializeToString()
+        return b"".join((head, *(part for row in self.rows for part in (_row_head(len(row.data)), row.data))))
 
     @staticmethod
     def joined(batches: Sequence["Batch"]) -> "Batch":
@@ -85,3 +91,13 @@ class Batch:
         if len(batches) == 1:
             return batches[0]
         return Batch(batches[0].shape, tuple(row for batch in batches for row in batch.rows))
+
+
+def _row_head(size: int) -> bytes:
+    """Write what stands before a row's values: the field, and their size in groups of seven bits, lowest first."""
+    head = bytearray(_MAIN_DATA)
+    while size > 0x7F:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head)

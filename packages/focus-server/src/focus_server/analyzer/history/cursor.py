@@ -156,8 +156,9 @@ class _Steps:
         samples = np.empty((width, (self.lines - 1) * grid.hop + grid.span), score.fibre.sample_type)
         self._samples = samples
         self._reel = Reel(recorded, score.shape.first_channel, samples)
-        self._all_values = np.empty((self.lines, width, grid.values), np.float32)
         self._values = np.empty((self.lines, channels, score.last_value - score.first_value + 1), np.float32)
+        whole = self._values.shape[2] == grid.values
+        self._all_values = None if whole else np.empty((self.lines, width, grid.values), np.float32)
         self.stopped = False
 
     def make(self, maker: LineMaker, first: int, end: int) -> tuple[Float32, list[bool]]:
@@ -172,9 +173,12 @@ class _Steps:
             if missing is not None and missing.all():
                 target[:] = np.nan
                 continue
-            values = self._all_values[:count, : high - low]
-            maker.make(samples, score.grid, values)
-            target[:] = values[:, :, score.first_value : score.last_value + 1]
+            if self._all_values is None:
+                maker.make(samples, score.grid, target)
+            else:
+                values = self._all_values[:count, : high - low]
+                maker.make(samples, score.grid, values)
+                target[:] = values[:, :, score.first_value : score.last_value + 1]
             for index in range(count):
                 there[index] |= missing is None or self._mark(target[index], missing, index)
         return self._values[:count], there
