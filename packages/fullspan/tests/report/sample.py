@@ -9,14 +9,18 @@ from PIL import Image
 
 from fullspan.bundle import (
     Bundle,
+    DebtRecord,
     FaultRecord,
     Figure,
     FindingRecord,
+    LayerRecord,
+    RecoveryRecord,
     ResultsRecord,
     RunRecord,
     TestRecord,
     TotalsRecord,
 )
+from fullspan.ledger import Ledger, Observation
 from fullspan.timeline import Event
 from fullspan.verdict import Verdict
 
@@ -37,6 +41,54 @@ def spectrogram(rows=240, columns=161):
     out = io.BytesIO()
     Image.fromarray(picture).save(out, "png")
     return out.getvalue()
+
+
+HANG = (32.0, 37.0)
+LOST_AT_S = 28.0
+
+
+def ledger(first_s, last_s, hops=(("block", 0.02), ("row", 0.08), ("frame", 0.09), ("pixel", 0.4))):
+    """Return what the hops saw: 20 records a second, each a little later at every hop, and none during the hang."""
+    seen = Ledger()
+    for hop, delay_s in hops:
+        for number in range(round(first_s * 20), round(last_s * 20)):
+            if hop != "block" and number in (round(LOST_AT_S * 20), round(LOST_AT_S * 20) + 1):
+                continue
+            due_s = number / 20
+            seen_s = due_s + delay_s
+            if HANG[0] < seen_s < HANG[1]:
+                seen_s = HANG[1] + delay_s + (due_s - HANG[0]) / 4
+            key = f"local/3/{number}" if hop == "block" else f"1-7/0/{number}"
+            wall = WALL + round(seen_s * SECOND)
+            seen.observe(Observation(hop, key, number, WALL + round(due_s * SECOND), at(seen_s), wall))
+    return seen
+
+
+def debts():
+    """Return debts as of a hang: the page owes more and more, and pays when it is over."""
+    rising = [(at(33 + step / 10), step) for step in range(40)]
+    return [
+        DebtRecord(before="row", after="frame", steps=[(at(26 + step), step % 2) for step in range(16)]),
+        DebtRecord(before="frame", after="pixel", steps=[*rising, (at(38), 12), (at(39.5), 0)]),
+    ]
+
+
+def recovery():
+    seconds = {
+        "row": {"degraded": 1.0, "first good": 0.4, "within SLA": 2.3, "data complete": None},
+        "page": {"detected": 2.1, "screen fresh": 2.9},
+    }
+    after = {"detected": "injected", "degraded": "injected"}
+    after |= dict.fromkeys(("first good", "within SLA", "data complete", "screen fresh"), "healed")
+    return RecoveryRecord(
+        kind="hang",
+        target="rabbitmq",
+        injected_mono_ns=at(HANG[0]),
+        healed_mono_ns=at(HANG[1]),
+        until_mono_ns=at(43),
+        after=after,
+        layers=[LayerRecord(name=name, seconds=of_layer) for name, of_layer in seconds.items()],
+    )
 
 
 def totals(title, **changes):
@@ -148,18 +200,24 @@ def sample_bundle(folder: Path, verdict=Verdict.FAIL):
                 recovery_s=0.021,
             )
         ],
-        figures=[Figure(name="behind was shown after", value=2.1, unit="s")],
+        figures=[
+            Figure(name="behind was shown after", value=2.1, unit="s"),
+            Figure(name="hang of rabbitmq: row first good, after it was healed", value=0.4, unit="s", table="recovery"),
+        ],
+        recoveries=[recovery()],
         totals=[
             totals(
                 "During the hang",
                 row={"missing": 1, "observed": 239},
                 frame={"missing": 1, "observed": 239},
                 pixel={"missing": 1, "observed": 239, "undecided": 2},
-            )
+            ).model_copy(update={"debts": debts()})
         ],
         attachments=[bundle.attach("shot-2.png", spectrogram(rows=200))],
     )
     bundle.write_results(ResultsRecord(tests=[good] if verdict is Verdict.PASS else [good, bad]))
+    ledger(10, 24.5).dump(bundle.observations_of(good.nodeid))
+    ledger(25.5, 43).dump(bundle.observations_of(bad.nodeid))
     log = folder / "analyzer.log"
     log.write_text(
         "".join(f"2026-11-21T08:03:{n:02} analyzer.line n={n}\n" for n in range(60)) + f"\x1b[31m{SCRIPT}\x1b[0m\n"

@@ -46,13 +46,49 @@ def test_it_holds_what_the_bundle_holds(tmp_path):
     text = write_report(bundle.path).read_text()
     for test in bundle.results().tests:
         assert test.nodeid.rpartition("::")[2] in text
-        assert all(figure.name in text for figure in test.figures)
+        assert all((figure.name in text) is not bool(figure.table) for figure in test.figures)
         assert all(finding.summary in text for finding in test.findings)
         assert all(fault.bit_detail in text and fault.heal_detail in text for fault in test.faults)
         assert all(total.title in text for total in test.totals)
     assert "1-7/0/345" in text
     assert "3,120" in text
     assert len(text) < LIMIT_BYTES
+
+
+def test_a_recovery_is_a_table_with_never_and_empty_places(browser, tmp_path):
+    page, _ = open_report(browser, write_report(sample_bundle(tmp_path).path))
+    rows = page.locator("table.recovery tr").all()
+    cells = [[cell.inner_text() for cell in row.locator("th, td").all()] for row in rows]
+    assert cells == [
+        ["", "seconds after it was injected", "seconds after it was healed"],
+        ["Layer", "detected", "degraded", "first good", "within SLA", "data complete", "screen fresh"],
+        ["row", "", "1.00", "0.40", "2.30", "never", ""],
+        ["page", "2.10", "", "", "", "", "2.90"],
+    ]
+    page.close()
+
+
+def test_latency_gaps_and_debt_lie_on_the_axis_of_the_faults(browser, tmp_path):
+    page, said = open_report(browser, write_report(sample_bundle(tmp_path).path))
+    pictures = page.locator("svg.lanes").all()
+    assert len(pictures) == 2, "the run, and the test in which something was broken"
+    for picture in pictures:
+        names = [name.text_content() for name in picture.locator("text.lane").all()]
+        assert names[0] == "faults"
+        assert [name for name in names if name in ("latency", "gaps", "debt")] == ["latency", "gaps", "debt"]
+        band = picture.locator("rect.band").bounding_box()
+        silent = picture.locator("rect.bar.silent").first.bounding_box()
+        assert band is not None
+        assert silent is not None
+        assert abs(band["x"] - silent["x"]) < 4, "a hop is silent from the injection on"
+        assert abs(band["x"] + band["width"] - silent["x"] - silent["width"]) < 4, "until the heal"
+        assert picture.locator("path.line").count() == 6
+        lost = [title.text_content() or "" for title in picture.locator("g:has(rect.lost) > title").all()]
+        assert len(lost) == 3
+        assert all("2 never seen: 1-7/0/560 to 561" in title for title in lost)
+        assert "pixel 5.66 s" in (picture.text_content() or "")
+    assert said == []
+    page.close()
 
 
 def test_what_looks_like_a_script_stays_text(browser, tmp_path):

@@ -3,7 +3,7 @@
 import math
 from datetime import UTC, datetime
 
-__all__ = ["clock", "day_and_time", "number", "seconds", "since"]
+__all__ = ["clock", "day_and_time", "duration", "number", "seconds", "since"]
 
 
 def clock(wall_ns: int) -> str:
@@ -21,6 +21,13 @@ def seconds(value: float) -> str:
     if value < 100:
         return f"{value:.1f} s"
     return f"{int(value) // 60} min {int(value) % 60} s"
+
+
+def duration(ms: float) -> str:
+    """Return a short duration in the unit that suits it."""
+    if abs(ms) < 10:
+        return f"{ms:.2g} ms"
+    return f"{ms:.0f} ms" if abs(ms) < 1000 else f"{ms / 1000:.3g} s"
 
 
 def since(mono_ns: int, began_mono_ns: int) -> str:

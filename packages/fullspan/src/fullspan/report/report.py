@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,14 +14,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from fullspan.bundle import Bundle, RunRecord, TestRecord
 from fullspan.report import formats
 from fullspan.report.pictures import pictures
-from fullspan.report.swimlanes import draw
-from fullspan.timeline import read_timeline
+from fullspan.report.series import read_series
+from fullspan.report.swimlanes import Measured, Swimlanes, draw, draw_test
+from fullspan.timeline import Event, read_timeline
 from fullspan.verdict import Verdict
 
 __all__ = ["write_report"]
 
 HERE: Final = Path(__file__).parent
 LOG_LINES: Final = 80
+CLOSE_UP: Final = 0.7  # a test that fills more of the run's time needs no picture of its own
 CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -52,6 +55,7 @@ def _page(bundle: Bundle) -> dict[str, Any]:
     run, tests = bundle.run(), bundle.results().tests
     events = read_timeline(bundle.timeline.path)
     faults = [fault for test in tests for fault in test.faults]
+    measured = [_measured(bundle, test) for test in tests]
     return {
         "run": run,
         "verdict": run.verdict or Verdict.INCONCLUSIVE,
@@ -60,17 +64,52 @@ def _page(bundle: Bundle) -> dict[str, Any]:
         "tests": tests,
         "shots": [(test, pictures(bundle.path, test.attachments)) for test in tests],
         "files": [attachment for test in tests for attachment in test.attachments],
-        "has_figures": any(test.figures for test in tests),
+        "figures": [figure for test in tests for figure in test.figures if not figure.table],
         "has_findings": any(test.findings or test.details for test in tests),
         "totals": [(test, total) for test in tests for total in test.totals],
         "faults": faults,
         "events": events,
-        "lanes": draw(events, tests, faults),
+        "recoveries": [(test, recovery) for test in tests for recovery in test.recoveries],
+        "lanes": draw(events, tests, faults, _together(measured)),
+        "close_ups": _close_ups(events, tests, measured),
+        "has_gaps": any(one.series for one in measured),
         "zero": events[0].mono_ns if events else run.began_mono_ns,
         "logs": {component: _tail(path) for component, path in bundle.logs().items()},
         "counts": _counts(tests),
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
     }
+
+
+def _measured(bundle: Bundle, test: TestRecord) -> Measured:
+    series = read_series(bundle, test)
+    debts = [debt for totals in test.totals for debt in totals.debts]
+    return Measured(series, debts, list(dict.fromkeys(one.hop for one in series)))
+
+
+def _together(measured: Sequence[Measured]) -> Measured:
+    """Return what all tests measured; a hop has one colour in all of them."""
+    return Measured(
+        [series for one in measured for series in one.series],
+        [debt for one in measured for debt in one.debts],
+        list(dict.fromkeys(hop for one in measured for hop in one.hops)),
+    )
+
+
+def _close_ups(
+    events: Sequence[Event], tests: Sequence[TestRecord], measured: Sequence[Measured]
+) -> list[tuple[TestRecord, Swimlanes]]:
+    """Return a picture of each test that something was broken in, or that did not pass, where the run was longer."""
+    if not events:
+        return []
+    run_ns = max(1, max(event.mono_ns for event in events) - events[0].mono_ns)
+    hops = _together(measured).hops
+    found = []
+    for test, one in zip(tests, measured, strict=True):
+        is_short = test.ended_mono_ns - test.began_mono_ns < CLOSE_UP * run_ns
+        if is_short and (test.faults or test.verdict is not Verdict.PASS):
+            lanes = draw_test(events, test, Measured(one.series, one.debts, hops))
+            found += [(test, lanes)] if lanes is not None else []
+    return found
 
 
 def _facts(run: RunRecord) -> list[tuple[str, str]]:

@@ -1,71 +1,22 @@
-"""The timeline as a picture: one lane per component, kind of event, test and fault, all on one axis of time."""
+"""The timeline as a picture: faults, tests, what the hops measured, and events, lane below lane on one axis of time."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from fullspan.bundle import FaultRecord, TestRecord
-from fullspan.report.formats import clock, since
+from fullspan.bundle import DebtRecord, FaultRecord, TestRecord
+from fullspan.report.axis import GUTTER, RIGHT, WIDTH, Axis, Tick
+from fullspan.report.charts import debt_lane, gap_lane, latency_lane
+from fullspan.report.lane import CHARACTER, PAD, ROW, Bar, Dot, Lane
+from fullspan.report.series import HopSeries
 from fullspan.timeline import Event
 
-__all__ = ["Bar", "Dot", "Lane", "Swimlanes", "Tick", "draw"]
+__all__ = ["Measured", "Swimlanes", "draw", "draw_test"]
 
-WIDTH: Final = 1080.0
-GUTTER: Final = 120.0  # left of the axis, for the lanes' names
-RIGHT: Final = 24.0
 HEAD: Final = 34.0  # above the first lane, for the axis in UTC
 FOOT: Final = 26.0
-ROW: Final = 20.0
-PAD: Final = 5.0
-CHARACTER: Final = 5.9  # mean width of one at the labels' size
 MOST_ROWS: Final = 4
-MOST_TICKS: Final = 9
-STEPS_S: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """Something that lasted: its place, its look, and what it says when pointed at."""
-
-    x: float
-    y: float
-    width: float
-    look: str
-    label: str
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dot:
-    """Something that happened; the label is empty where there is no room for it."""
-
-    x: float
-    y: float
-    look: str
-    label: str
-    anchor: str
-    title: str
-
-
-@dataclass(slots=True)
-class Lane:
-    """One lane of the picture; `ends` holds, per row of labels, up to where it is taken."""
-
-    name: str
-    y: float = 0.0
-    height: float = 0.0
-    bars: list[Bar] = field(default_factory=list)
-    dots: list[Dot] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """One line of the axis with its time as UTC and as seconds since the run began."""
-
-    x: float
-    utc: str
-    relative: str
+MARGIN: Final = 0.01  # of a test's time, before and after it in its own picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +26,7 @@ class Swimlanes:
     width: float
     height: float
     left: float
+    right: float
     top: float
     bottom: float
     lanes: Sequence[Lane]
@@ -83,39 +35,59 @@ class Swimlanes:
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
-    """The span of time shown and where its moments lie."""
+class Measured:
+    """What the hops of some tests measured: their series, and the debts between them."""
 
-    began_ns: int
-    ended_ns: int
-    wall_offset_ns: int
-    zero_ns: int
-
-    def x(self, mono_ns: int) -> float:
-        """Return where a moment lies."""
-        share = (mono_ns - self.began_ns) / max(1, self.ended_ns - self.began_ns)
-        return round(GUTTER + share * (WIDTH - GUTTER - RIGHT), 1)
-
-    def told(self, mono_ns: int) -> str:
-        """Return a moment in words."""
-        return f"{clock(mono_ns + self.wall_offset_ns)} UTC, {since(mono_ns, self.zero_ns)}"
+    series: Sequence[HopSeries] = ()
+    debts: Sequence[DebtRecord] = ()
+    hops: Sequence[str] = field(default=())
+    """All hops, in stage order: it gives each its colour, the same in every picture."""
 
 
-def draw(events: Sequence[Event], tests: Sequence[TestRecord], faults: Sequence[FaultRecord]) -> Swimlanes | None:
-    """Lay the picture out; None when nothing happened."""
-    moments = [event.mono_ns for event in events]
-    moments += [moment for test in tests for moment in (test.began_mono_ns, test.ended_mono_ns)]
+def draw(
+    events: Sequence[Event], tests: Sequence[TestRecord], faults: Sequence[FaultRecord], measured: Measured
+) -> Swimlanes | None:
+    """Lay the picture of a whole run out; None when nothing happened."""
     if not events:
         return None
-    zero = events[0]
-    axis = Axis(min(moments), max(moments), zero.wall_ns - zero.mono_ns, zero.mono_ns)
-    lanes = [*_event_lanes(axis, events), *_bar_lanes(axis, tests, faults)]
+    moments = [event.mono_ns for event in events]
+    moments += [moment for test in tests for moment in (test.began_mono_ns, test.ended_mono_ns)]
+    return _picture(_axis(min(moments), max(moments), events[0]), events, tests, faults, measured)
+
+
+def draw_test(events: Sequence[Event], test: TestRecord, measured: Measured) -> Swimlanes | None:
+    """Lay the picture of one test out, on an axis of its own; None when nothing was measured in it."""
+    if not events or not measured.series:
+        return None
+    margin = round((test.ended_mono_ns - test.began_mono_ns) * MARGIN)
+    axis = _axis(test.began_mono_ns - margin, test.ended_mono_ns + margin, events[0])
+    within = [event for event in events if axis.shows(event.mono_ns)]
+    return _picture(axis, within, [], test.faults, measured)
+
+
+def _axis(began_ns: int, ended_ns: int, zero: Event) -> Axis:
+    return Axis(began_ns, ended_ns, zero.wall_ns - zero.mono_ns, zero.mono_ns)
+
+
+def _picture(
+    axis: Axis,
+    events: Sequence[Event],
+    tests: Sequence[TestRecord],
+    faults: Sequence[FaultRecord],
+    measured: Measured,
+) -> Swimlanes:
+    charts = (
+        latency_lane(axis, measured.series, measured.hops),
+        gap_lane(axis, measured.series, measured.hops, events),
+        debt_lane(axis, measured.debts, measured.hops),
+    )
+    lanes = [*_bar_lanes(axis, tests, faults), *filter(None, charts), *_event_lanes(axis, events)]
     y = HEAD
     for lane in lanes:
         lane.y = y
         y += lane.height
     bands = [Bar(bar.x, 0, bar.width, bar.look, "", "") for lane in lanes if lane.name == "faults" for bar in lane.bars]
-    return Swimlanes(WIDTH, y + FOOT, GUTTER, HEAD, y, lanes, _ticks(axis), bands)
+    return Swimlanes(WIDTH, y + FOOT, GUTTER, WIDTH - RIGHT, HEAD, y, lanes, axis.ticks(), bands)
 
 
 def _event_lanes(axis: Axis, events: Iterable[Event]) -> list[Lane]:
@@ -162,9 +134,6 @@ def _room(x: float, text: str, ends: list[float]) -> tuple[str, str, int]:
 
 def _bar_lanes(axis: Axis, tests: Sequence[TestRecord], faults: Sequence[FaultRecord]) -> list[Lane]:
     lanes = []
-    spans = [(t.began_mono_ns, t.ended_mono_ns, t.verdict.value, t.nodeid.rpartition("::")[2], t.reason) for t in tests]
-    if spans:
-        lanes.append(_bars(axis, "tests", spans))
     spans = [
         (fault.injected_mono_ns, fault.healed_mono_ns or axis.ended_ns, "fault", f"{fault.kind} {fault.target}", "")
         for fault in faults
@@ -172,6 +141,9 @@ def _bar_lanes(axis: Axis, tests: Sequence[TestRecord], faults: Sequence[FaultRe
     ]
     if spans:
         lanes.append(_bars(axis, "faults", spans))
+    spans = [(t.began_mono_ns, t.ended_mono_ns, t.verdict.value, t.nodeid.rpartition("::")[2], t.reason) for t in tests]
+    if spans:
+        lanes.append(_bars(axis, "tests", spans))
     return lanes
 
 
@@ -182,21 +154,15 @@ def _bars(axis: Axis, name: str, spans: Iterable[tuple[int, int, str, str, str]]
     for began, ended, look, label, reason in sorted(spans):
         x, width = axis.x(began), max(2.0, axis.x(ended) - axis.x(began))
         row = next((row for row, end in enumerate(ends) if end <= x), len(ends))
-        ends[row:] = [max(x + width, x + CHARACTER * len(label) + 14), *ends[row + 1 :]]
+        shown = _cut(label, WIDTH - x)
+        ends[row:] = [max(x + width, x + CHARACTER * len(shown) + 14), *ends[row + 1 :]]
         took = f"{axis.told(began)}, for {(ended - began) / 1e9:.3f} s: {label} {reason}".strip()
-        lane.bars.append(Bar(x, PAD + row * ROW + 2, round(width, 1), look, label, took))
+        lane.bars.append(Bar(x, PAD + row * ROW + 2, round(width, 1), look, shown, took))
     lane.height = len(ends) * ROW + 2 * PAD
     return lane
 
 
-def _ticks(axis: Axis) -> list[Tick]:
-    length_s = max(0.1, (axis.ended_ns - axis.began_ns) / 1e9)
-    step = next((step for step in STEPS_S if length_s / step <= MOST_TICKS), length_s / MOST_TICKS)
-    first = math.ceil((axis.began_ns - axis.zero_ns) / 1e9 / step)
-    ticks = []
-    for count in range(first, first + MOST_TICKS + 2):
-        at = axis.zero_ns + round(count * step * 1e9)
-        if at <= axis.ended_ns:
-            utc = clock(at + axis.wall_offset_ns)
-            ticks.append(Tick(axis.x(at), utc if step < 1 else utc[:8], f"{count * step:+g} s"))
-    return ticks
+def _cut(label: str, room: float) -> str:
+    """Return as much of a label as fits."""
+    most = max(1, int((room - 14) / CHARACTER))
+    return label if len(label) <= most else f"{label[: most - 1]}…"

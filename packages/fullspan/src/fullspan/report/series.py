@@ -1,0 +1,93 @@
+"""What the ledgers of a bundle say in time: per hop when each record was due and seen, and what was never seen."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fullspan.bundle import Bundle, TestRecord
+
+__all__ = ["HopSeries", "Lost", "read_series"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Records of one stream that a hop never saw between two that it saw; due times are CLOCK_MONOTONIC, ns."""
+
+    stream: str
+    first: int
+    last: int
+    began_ns: int
+    ended_ns: int
+
+    @property
+    def told(self) -> str:
+        """Which and how many, in words."""
+        count = self.last - self.first + 1
+        names = f"{self.stream}/{self.first}" + (f" to {self.last}" if count > 1 else "")
+        return f"{count:,} never seen: {names}"
+
+
+@dataclass(frozen=True, slots=True)
+class HopSeries:
+    """One hop in one test: when its records were due (0: nobody said) and seen, CLOCK_MONOTONIC, ns, by due time."""
+
+    hop: str
+    due_ns: NDArray[np.int64]
+    seen_ns: NDArray[np.int64]
+    lost: Sequence[Lost]
+
+
+def read_series(bundle: Bundle, test: TestRecord) -> list[HopSeries]:
+    """Return the hops of a test's ledger, in stage order as far as it is known, then by when they saw anything."""
+    folder = bundle.observations_of(test.nodeid)
+    series = [found for file in sorted(folder.glob("*.jsonl")) if (found := _hop(file)) is not None]
+    stages = [str(row["hop"]) for totals in test.totals for row in totals.hops]
+    place = {hop: number for number, hop in reversed(list(enumerate(stages)))}
+    return sorted(series, key=lambda hop: (place.get(hop.hop, len(stages)), int(hop.seen_ns.min())))
+
+
+def _hop(file: Path) -> HopSeries | None:
+    first: dict[str, tuple[int, int, str, int]] = {}
+    for seen in _lines(file):
+        due = seen["seen_ns"] - (seen["seen_wall_ns"] - seen["event_ns"]) if seen["event_ns"] else 0
+        record = (due, seen["seen_ns"], str(seen["key"]).rpartition("/")[0], seen["sequence"])
+        known = first.get(seen["key"])
+        if known is None or record[1] < known[1]:
+            first[seen["key"]] = record
+    if not first:
+        return None
+    records = sorted(first.values())
+    due = np.array([record[0] for record in records], np.int64)
+    seen_ns = np.array([record[1] for record in records], np.int64)
+    return HopSeries(unquote(file.stem), due, seen_ns, list(_lost(records)))
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the observations of a file; a line that was cut off by the end of its writer is left out."""
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return
+
+
+def _lost(records: Sequence[tuple[int, int, str, int]]) -> Iterator[Lost]:
+    """Find the holes in each stream's sequence, whose step is the usual one of that stream."""
+    streams: dict[str, list[tuple[int, int]]] = {}
+    for due, seen, stream, sequence in records:
+        streams.setdefault(stream, []).append((sequence, due or seen))
+    for stream, seen_of in streams.items():
+        seen_of.sort()
+        numbers = np.array([sequence for sequence, _ in seen_of], np.int64)
+        steps = np.diff(numbers)
+        usual = int(np.median(steps)) if steps.size else 1
+        for place in np.flatnonzero(steps > usual):
+            first, last = int(numbers[place]) + usual, int(numbers[place + 1]) - usual
+            yield Lost(stream, first, last, seen_of[place][1], seen_of[place + 1][1])
