@@ -163,3 +163,9 @@ def is_cancelled() -> bool:
     """Say whether this task was asked to end."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def raise_if_cancelled() -> None:
+    """End this task when it was asked to end: a library may have ended the cancelled wait as if nothing were."""
+    if is_cancelled():
+        raise asyncio.CancelledError

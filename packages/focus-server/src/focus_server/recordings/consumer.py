@@ -12,7 +12,7 @@ from aiormq.abc import DeliveredMessage
 
 from focus_server.contract import MAX_CHANNELS
 from focus_server.fiber import announcement_key, group_count
-from focus_server.fiber.broker import LOST, BrokerAddress, BrokerConnection, is_cancelled
+from focus_server.fiber.broker import LOST, BrokerAddress, BrokerConnection, raise_if_cancelled
 from focus_server.fiber.grid import BLOCKS_PER_SECOND
 from focus_server.recordings.acks import Deliveries
 
@@ -77,8 +77,7 @@ class Consumer:
                 await self._session()
             except LOST as error:
                 cause = self._broker.explain(error)
-            if is_cancelled():  # the library may end a cancelled wait with an error of its own
-                raise asyncio.CancelledError
+            raise_if_cancelled()
             if time.monotonic() - began_s > _LONGEST_PAUSE_S:
                 pause_s = _FIRST_PAUSE_S
             self._complain(cause)
@@ -97,6 +96,7 @@ class Consumer:
             self._up()
             while not await connection.wait_lost(_LOOK_S):
                 self.backlog = await connection.waiting(queue)
+                raise_if_cancelled()
         finally:
             self._connection = None
             self.connected_s = None

@@ -10,7 +10,7 @@ from typing import Any, Final, Never
 import structlog
 
 from focus_server.errors import CatalogueDown
-from focus_server.fiber.broker import BrokerAddress
+from focus_server.fiber.broker import BrokerAddress, raise_if_cancelled
 from focus_server.fiber.grid import NANOSECONDS
 from focus_server.recordings.address import MongoAddress
 from focus_server.recordings.catalogue import Catalogue
@@ -171,6 +171,7 @@ class Recorder:
         """Close what is over, look at the disk, give up what has waited too long, say how things are."""
         last_s = time.monotonic()
         while True:
+            raise_if_cancelled()
             await asyncio.sleep(TICK_S)
             now_s = time.monotonic()
             if now_s - last_s > STALLED_S:
@@ -197,6 +198,7 @@ class Recorder:
     async def _retain(self) -> Never:
         """Delete what is too old, every two seconds."""
         while True:
+            raise_if_cancelled()
             try:
                 await self._delete_old(time.time_ns() - self._retention_ns)
             except OSError as error:

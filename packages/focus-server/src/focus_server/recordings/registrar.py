@@ -12,6 +12,7 @@ import structlog
 
 from focus_server.contract import Dependency
 from focus_server.errors import CatalogueDown
+from focus_server.fiber.broker import raise_if_cancelled
 from focus_server.recordings.catalogue import Catalogue
 from focus_server.recordings.entry import RecordingEntry
 from focus_server.recordings.rebuild import Refused, rebuild
@@ -62,11 +63,13 @@ class Registrar:
     async def run(self) -> Never:
         """Tell what there is to tell as soon as it comes, and compare files and catalogue every ten seconds."""
         while True:
+            raise_if_cancelled()
             self._news.clear()
             try:
                 await self._tell()
                 left_s = self._rebuild_at_s - time.monotonic()
             except CatalogueDown:
+                raise_if_cancelled()
                 self._prepared = False
                 await asyncio.sleep(RETRY_S)
                 continue
