@@ -9,6 +9,7 @@ from bson import Int64
 from focus_server.errors import CatalogueDown
 from focus_server.recordings.address import MongoAddress
 from focus_server.recordings.catalogue import Catalogue
+from focus_server.recordings.document import to_document
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +46,7 @@ async def test_indexes_come_to_base_paths_that_another_program_entered(catalogue
 
 async def test_a_base_path_has_one_guid(catalogue, database, mongo, tmp_path):
     async with Catalogue(MongoAddress(mongo.url)) as other:
-        guids = await asyncio.gather(*(it.base_path(tmp_path) for it in (catalogue, other) * 10))
+        guids = await asyncio.gather(*(it.base_path(tmp_path) for it in (catalogue, other) * 4))
     assert len(set(guids)) == 1
     document = database.base_paths.find_one({}, {"_id": 0})
     assert document == {"base_path": str(tmp_path), "guid": guids[0], "is_archive": False}
@@ -110,8 +111,8 @@ async def test_a_recording_is_live_then_historic_then_deleted(catalogue, databas
 
 async def test_the_same_recording_from_many_sides_is_one_document(catalogue, database, make_entry, running, mongo):
     async with Catalogue(MongoAddress(mongo.url)) as other:
-        calls = [it.finished(make_entry()) for it in (catalogue, other) * 10]
-        calls += [it.begun(running()) for it in (catalogue, other) * 10]
+        calls = [it.finished(make_entry()) for it in (catalogue, other) * 4]
+        calls += [it.begun(running()) for it in (catalogue, other) * 4]
         await asyncio.gather(*calls)
     assert collection(database, make_entry().base_path).count_documents({}) == 1
     assert await catalogue.find(*EVER) == [make_entry()]
@@ -194,6 +195,34 @@ async def test_a_stale_recording_is_closed_and_never_taken_for_a_file(catalogue,
         make_entry(2, t0_ns=now_ns - 48 * 3600 * SECOND).uuid: True,
     }
     assert len(await catalogue.find(*EVER)) == 1
+
+
+async def test_deleted_recordings_are_forgotten_after_two_days(catalogue, database, make_entry):
+    now_ns = time.time_ns()
+    hours = (1, 47, 49, 50)
+    entries = [make_entry(0, t0_ns=now_ns - ago * 3600 * SECOND) for ago in hours]
+    for entry in entries:
+        await catalogue.finished(entry)
+    base = folder(entries[0])
+    documents = collection(database, base)
+    documents.insert_one({"uuid": "foreign", "end_time": datetime(2020, 1, 1, tzinfo=UTC), "deleted": True})
+    assert await catalogue.forget(base) == 0
+    await catalogue.deleted(base, [entry.uuid for entry in entries[:3]])
+    assert await catalogue.forget(base) == 1
+    left = {document["uuid"] for document in documents.find()}
+    assert left == {"foreign", *(entries[k].uuid for k in (0, 1, 3))}
+
+
+async def test_a_day_of_recordings_is_found_piece_by_piece(catalogue, database, make_entry):
+    first = make_entry(0)
+    guid = await catalogue.base_path(folder(first))
+    day = [to_document(make_entry(slot)) for slot in range(0, 8640, 45)]
+    database[guid].insert_many(day)
+    found = await catalogue.find(*EVER)
+    assert [entry.first_sample for entry in found] == [slot * 10_000 for slot in range(0, 8640, 45)]
+    end = make_entry(8595).end_ns
+    assert len(await catalogue.ranges(first.start_ns, end)) == 192
+    assert len(await catalogue.ranges(end - 3600 * SECOND, end)) == 8
 
 
 async def test_unrecognized_files_are_counted_by_folder(catalogue, database, tmp_path):

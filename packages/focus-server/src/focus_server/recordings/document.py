@@ -64,8 +64,13 @@ def from_document(base_path: str, document: Mapping[str, Any]) -> RecordingEntry
 
 def date(ns: int) -> datetime:
     """Make MongoDB's date of a time in ns since 1970, UTC, rounded down; what no date can tell becomes the last one."""
-    seconds, ms = divmod(min(max(ns // MILLISECOND, 0), _LAST_MS), 1000)
+    seconds, ms = divmod(date_ms(ns), 1000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=ms * 1000)
+
+
+def date_ms(ns: int) -> int:
+    """Give the milliseconds since 1970 of `date`."""
+    return min(max(ns // MILLISECOND, 0), _LAST_MS)
 
 
 def date_ns(value: object) -> int | None:

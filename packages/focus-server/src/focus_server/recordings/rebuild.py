@@ -110,6 +110,7 @@ async def rebuild(
     progress(len(unknown), len(unknown))
     gone = await _remove_gone(catalogue, base_path, finished, present, whole)
     closed += await catalogue.close_stale()
+    await catalogue.forget(base_path)
     await _note_unrecognized(catalogue, base_path, refused)
     return Rebuilt(added, closed, len(refused), gone, tuple(sentences))
 

@@ -1,0 +1,111 @@
+"""The connection to MongoDB: every question has a deadline, and every failure becomes one sentence."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final, Self
+
+import pymongo
+import structlog
+from bson.errors import BSONError
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+
+from focus_server.contract import Dependency
+from focus_server.errors import CatalogueDown
+from focus_server.recordings.address import MongoAddress, explain
+from focus_server.recordings.document import Document
+
+_log = structlog.get_logger()
+
+ANSWER_S: Final = 1.5
+_MARGIN_S: Final = 0.2
+_CLOSE_S: Final = 0.3
+_CONNECTIONS: Final = 20
+
+
+class Connection:
+    """One database of a MongoDB server, as an asynchronous context manager; entering it asks nothing yet."""
+
+    def __init__(self, address: MongoAddress, answer_s: float = ANSWER_S) -> None:
+        self.address = address
+        self._answer_s = answer_s
+        self._client: AsyncMongoClient[Document] | None = None
+        self._state = Dependency(state="unknown", detail="MongoDB has not been asked yet.")
+
+    async def __aenter__(self) -> Self:
+        ms = int(self._answer_s * 1000)
+        try:
+            self._client = AsyncMongoClient(
+                self.address.url,
+                appname="focus-server",
+                tz_aware=True,
+                datetime_conversion="DATETIME_AUTO",  # a date beyond the year 9999 must not spoil the whole answer
+                unicode_decode_error_handler="replace",
+                journal=True,  # what was written survives a kill of the server
+                minPoolSize=1,  # made in the background, where a slow link has longer than one call may take
+                maxPoolSize=_CONNECTIONS,
+                serverSelectionTimeoutMS=ms,
+                connectTimeoutMS=ms,
+                socketTimeoutMS=ms,
+                timeoutMS=ms,
+            )
+        except PyMongoError as error:
+            raise CatalogueDown(explain(error)) from None
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        for _attempt in range(
+            2
+        ):  # what the first one could not tell a server that hangs, the second one does not try again
+            with suppress(TimeoutError, PyMongoError, OSError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await client.close()
+                    return
+
+    @property
+    def state(self) -> Dependency:
+        """Tell what the last call found: `up`, `down`, or `unknown` before the first one."""
+        return self._state
+
+    @asynccontextmanager
+    async def asking(self, answer_s: float | None = None) -> AsyncIterator[AsyncDatabase[Document]]:
+        """Lend the database for commands that together get one deadline. Raises `CatalogueDown` when it is over.
+
+        `answer_s` is another deadline, for a try that may fail: then the state stays as it was.
+        """
+        if self._client is None:
+            raise CatalogueDown("The catalogue is closed; nothing can be asked any more.")
+        deadline_s = self._answer_s if answer_s is None else answer_s
+        cancelled_before = _cancellations()
+        try:
+            with pymongo.timeout(deadline_s):
+                async with asyncio.timeout(deadline_s + _MARGIN_S):
+                    yield self._client[self.address.database]
+        except (PyMongoError, BSONError, TimeoutError, OSError) as error:
+            if answer_s is None:
+                self._is("down", explain(error))
+            _pass_on_cancellation(cancelled_before)
+            raise CatalogueDown(explain(error)) from None
+        _pass_on_cancellation(cancelled_before)
+        self._is("up", "MongoDB answers.")
+
+    def _is(self, state: str, detail: str) -> None:
+        if state != self._state.state:
+            _log.info(f"catalogue.{state}", mongodb=str(self.address), detail=detail)
+        self._state = Dependency(state=state, detail=detail)
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
+def _pass_on_cancellation(before: int) -> None:
+    """Cancel again what was cancelled meanwhile: PyMongo uses `wait_for`, which may swallow that until Python 3.12."""
+    if _cancellations() > before:
+        raise asyncio.CancelledError
