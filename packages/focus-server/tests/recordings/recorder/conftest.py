@@ -148,7 +148,7 @@ def source(request):
     return Source("".join(sign if sign.isalnum() else "-" for sign in request.node.name)[:60])
 
 
-async def until(condition, what, timeout=30.0):
+async def until(condition, what, timeout=60.0):
     """Wait for a condition, at most `timeout` seconds, and give what it gave."""
     deadline = time.monotonic() + timeout
     while not (found := condition()):
@@ -173,7 +173,7 @@ class Running:
     def said(self, name):
         return [event for event in self.events if event["event"] == name]
 
-    async def wait_said(self, name, timeout=30.0):
+    async def wait_said(self, name, timeout=60.0):
         return (await until(lambda: self.said(name), f"event {name}", timeout))[-1]
 
 
@@ -219,7 +219,7 @@ class Process:
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == name]
 
-    async def wait_event(self, name, timeout=30.0):
+    async def wait_event(self, name, timeout=60.0):
         return (await until(lambda: self.events(name), f"event {name} in {self.log}", timeout))[0]
 
     def end(self, number=signal.SIGTERM):
@@ -306,7 +306,7 @@ def look_at():
 def wait_recorded(tmp_path):
     """Wait until the files hold exactly what was published, each sample once and unaltered; give what was found."""
 
-    async def wait(source, folder=tmp_path / "recordings", timeout=30.0):
+    async def wait(source, folder=tmp_path / "recordings", timeout=60.0):
         def all_there():
             found = look(folder, source)
             return found if set(found.blocks) >= source.published else None

@@ -87,7 +87,7 @@ async def test_what_is_not_in_a_file_when_it_stops_waits_with_the_broker(
         await publisher.send(source, range(15))
         await wait_until(lambda: len(look_at(running.folder, source).files) == 1, "the first file")
         began_s = time.monotonic()
-    assert time.monotonic() - began_s < 3
+    assert time.monotonic() - began_s < 5
     assert list(running.folder.rglob("*.part")) == []
     assert await publisher.waiting(source.site) == 10
     # Nobody announces the fibre to the next run: it remembers it.
