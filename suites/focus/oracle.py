@@ -135,15 +135,15 @@ def decibel(amplitude: NDArray[Any]) -> NDArray[np.float64]:
 def deviation_db(row: NDArray[Any], expected: NDArray[np.float64], first_bin: int) -> float:
     """Return the largest deviation in dB over the bins within 100 dB of the line's maximum, bin 0 excluded.
 
-    `row` and `expected` hold the same bins; `first_bin` is the number of the first one. A bin that is not finite in one
-    of the two only deviates by infinity.
+    `row` and `expected` hold the same bins, [bin] or [channel, bin], where each channel has a maximum of its own;
+    `first_bin` is the number of the first one. A bin that is not finite in one of the two only deviates by infinity.
     """
     if row.shape != expected.shape:
         return float("inf")
     level, wanted = decibel(row), decibel(expected)
-    counted = wanted >= np.nanmax(wanted) - DYNAMIC_RANGE_DB
+    counted = wanted >= np.nanmax(wanted, axis=-1, keepdims=True) - DYNAMIC_RANGE_DB
     if first_bin == 0:
-        counted[0] = False
+        counted[..., 0] = False
     difference = np.abs(level[counted] - wanted[counted])
     return float("inf") if np.isnan(difference).any() else float(difference.max(initial=0.0))
 

@@ -269,15 +269,9 @@ class LivePicture:
                 seen_ns=moment.mono_ns,
                 seen_wall_ns=moment.wall_ns,
                 digest=f"{zlib.crc32(data):08x}",
-                deviation=float("inf") if off_time else self._deviation(values, self.expected(row)[part]),
+                deviation=float("inf") if off_time else deviation_db(values, self.expected(row)[part], self.first_bin),
                 attributes={"stamp_ms": stamp},
             )
-
-    def _deviation(self, values: NDArray[np.float32], wanted: NDArray[np.float64]) -> float:
-        """Return the largest deviation of any channel, dB; its bins count by the channel's own maximum."""
-        if values.shape != wanted.shape:
-            return float("inf")
-        return max(deviation_db(*pair, self.first_bin) for pair in zip(values, wanted, strict=True))
 
     def _pixel(self, row: PictureRow, shot: Shot, before: Shot | None) -> Observation:
         deviation = self._code_difference(row.codes, row.row_index)

@@ -12,7 +12,7 @@ from suites.focus.picture import LivePicture, View, choose_view
 from suites.focus.proof import ON_SCREEN_WITHIN_NS, Window, examine, findings, line_latencies_ms
 
 PROOF_S = 6.0
-FIRST, LAST = 600, 695  # of two groups of blocks
+FIRST, LAST = 625, 656  # of two groups of blocks
 ENOUGH_BLOCKS, ENOUGH_ROWS = 100, 100
 
 

@@ -24,7 +24,7 @@ SECONDS = 11.5
 ENOUGH_ROWS = 200
 PLAYED_WITHIN_S = 20.0
 RECORDED_WITHIN_S = 40.0
-VIEWS = {"single-channel": (711, None), "multichannel": (600, 695)}
+VIEWS = {"single-channel": (711, None), "multichannel": (625, 656)}
 
 
 def newest_range(recordings: Recordings) -> tuple[float, float]:
