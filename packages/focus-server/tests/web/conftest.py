@@ -20,8 +20,17 @@ from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from focus_server.api.liveview import install_liveview
-from focus_server.contract import Channels, ConfigureRequest, Refusal, check_request, frequencies, request_bins
-from focus_server.contract.derive import request_hop
+from focus_server.contract import (
+    Channels,
+    ConfigureRequest,
+    Refusal,
+    check_request,
+    frequencies,
+    request_bins,
+    stream_groups,
+    stream_index,
+)
+from focus_server.contract.derive import request_hop, stream_amount
 from focus_server.proto import DataStream
 from fullspan.stack.services.chromium import launch_options
 
@@ -42,16 +51,27 @@ class Job:
         self.first_bin, self.last_bin = request_bins(request, FS)
         self.bins = self.last_bin - self.first_bin + 1
         self.t0_ns = time.time_ns() - round(self.nfft * 10**9 / FS)
-        self.sockets = set()
+        if request.start_time is not None:
+            self.t0_ns = round(request.start_time * 10**9)
+        first, last = request.channels.min, request.channels.max
+        amount = stream_amount(request.view_type, request.channels.amount)
+        self.groups = [Channels(min=low, max=high) for low, high in stream_groups(first, last, amount)]
+        self.viewers = {number: set() for number in range(len(self.groups))}
+
+    @property
+    def watched(self):
+        """Whether each stream has a viewer."""
+        return all(self.viewers.values())
 
     @property
     def answer(self):
         grid = {"t0_ns": self.t0_ns, "fs_num": 1000, "fs_den": 1, "first_line": 0, "hop": self.hop, "nfft": self.nfft}
         return {
             "status": "success", "job_id": self.id, "stream_url": "http://127.0.0.1", "stream_port": 1,
-            "stream_amount": 1, "channel_to_stream_index": {str(self.request.channels.min): 0}, "channel_amount": 1,
+            "stream_amount": len(self.groups), "channel_amount": self.request.channels.amount,
+            "channel_to_stream_index": stream_index([(group.min, group.max) for group in self.groups]),
             "frequencies_list": frequencies(FS, self.nfft, self.first_bin, self.last_bin),
-            "frequencies_amount": self.bins, "lines_dt": float(self.hop / FS), "view_type": 1,
+            "frequencies_amount": self.bins, "lines_dt": float(self.hop / FS), "view_type": int(self.request.view_type),
             "metadata": {
                 "units": "counts", "fs": 1000.0, "dx": 4.0, "recording_ids": [], "ready_in_s": 0.0, "lowered": None,
                 "grid": grid, "displayInfo": {"height": self.request.display_info.height},
@@ -67,14 +87,15 @@ class Job:
         """The newest row that was due so long ago."""
         return int((time.time() - age_s - self.due_s(0)) * float(FS / self.hop))
 
-    def message(self, rows, amplitudes):
-        """Serialise rows (their numbers) with their amplitudes [row, bin]."""
+    def message(self, rows, amplitudes, stream=0):
+        """Serialise rows (their numbers) of one stream with their amplitudes [row, bin], or [row, channel, bin]."""
+        channels = self.groups[stream]
         finite = amplitudes[np.isfinite(amplitudes)]
         centres = [self.due_s(row) - self.nfft / 2000 for row in rows]
         return DataStream(
-            start_channel=self.request.channels.min, end_channel=self.request.channels.max,
+            start_channel=channels.min, end_channel=channels.max,
             timestamp_in_milis=[round(1000 * centre) for centre in centres], row_index=rows,
-            data_shape_x=self.bins, data_shape_y=len(rows), data_shape_z=1, job_id=1,
+            data_shape_x=self.bins, data_shape_y=len(rows), data_shape_z=channels.amount, job_id=1,
             global_maximum=finite.max(initial=0), global_minimum=finite.min(initial=np.inf) if finite.size else 0,
             main_data=[np.asarray(row, "<f4").tobytes() for row in amplitudes],
         ).SerializeToString()  # fmt: skip
@@ -102,6 +123,8 @@ class ScriptedServer:
         self.refusals = deque()
         self.deleted = []
         self.connections = 0
+        self.ranges = []  # what is recorded, s since 1970, or a refusal
+        self.asked_ranges = []
         self.socket_code = None  # close code given to every new viewer, instead of a stream
         self.live_metadata = {
             "prr": 1000.0, "num_samples_per_trace": 100, "dtype": "int16", "dx": 4.0, "fiber_start_meters": 100.0,
@@ -118,7 +141,7 @@ class ScriptedServer:
     @property
     def job(self):
         """The newest job, as soon as a viewer watches it."""
-        self.until(lambda: self.jobs and list(self.jobs.values())[-1].sockets, "a viewer of the newest job")
+        self.until(lambda: self.jobs and list(self.jobs.values())[-1].watched, "a viewer of the newest job")
         return list(self.jobs.values())[-1]
 
     def until(self, condition, what):
@@ -142,21 +165,33 @@ class ScriptedServer:
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive()
 
-    def send(self, job, rows, amplitudes):
-        self._to_all(job, "send_bytes", job.message(rows, np.asarray(amplitudes)))
+    def send(self, job, rows, amplitudes, stream=0):
+        self._to_all(job, stream, "send_bytes", job.message(rows, np.asarray(amplitudes), stream))
+
+    def send_whole(self, job, rows, amplitudes):
+        """Send rows of all channels [row, channel, bin], each stream its part."""
+        for stream, group in enumerate(job.groups):
+            first = group.min - job.request.channels.min
+            self.send(job, rows, amplitudes[:, first : first + group.amount], stream)
 
     def send_bytes(self, job, data):
-        self._to_all(job, "send_bytes", data)
+        self._to_all(job, 0, "send_bytes", data)
 
     def tell(self, job, **frame):
-        self._to_all(job, "send_json", frame)
+        self._to_all(job, 0, "send_json", frame)
 
-    def close(self, job, code, reason=""):
-        self._to_all(job, "close", code, reason)
+    def close(self, job, code, reason="", stream=0):
+        self._to_all(job, stream, "close", code, reason)
 
-    def _to_all(self, job, method, *arguments):
+    def complete(self, job):
+        """End all streams as those of a recording end."""
+        for stream in range(len(job.groups)):
+            self._to_all(job, stream, "send_json", {"type": "complete"})
+            self.close(job, 1000, "complete", stream)
+
+    def _to_all(self, job, stream, method, *arguments):
         async def act():
-            for viewer in list(job.sockets):
+            for viewer in list(job.viewers[stream]):
                 await getattr(viewer, method)(*arguments)
 
         asyncio.run_coroutine_threadsafe(act(), self._loop).result(WAIT_S)
@@ -176,6 +211,7 @@ class ScriptedServer:
         app.get("/live_metadata")(lambda: self.live_metadata)
         app.get("/channels")(lambda: {"lowest_channel": FIBRE.min, "highest_channel": FIBRE.max})
         app.add_api_route("/configure", self._configure, methods=["POST"])
+        app.add_api_route("/recordings_in_time_range", self._recordings, methods=["POST"])
         app.add_api_route("/metadata/{job_id}", self._metadata)
         app.add_api_route("/job/{job_id}", self._delete, methods=["DELETE"])
         app.add_api_websocket_route("/ws/jobs/{job_id}/streams/{stream}", self._watch)
@@ -196,9 +232,18 @@ class ScriptedServer:
             check_request(wanted, FIBRE)
             job = Job(len(self.requests), wanted)
         except Refusal as refusal:
-            return JSONResponse(refusal.body.model_dump(mode="json"), refusal.status, refusal.headers)
+            return _refused(refusal)
         self.jobs[job.id] = job
         return JSONResponse(job.answer)
+
+    async def _recordings(self, request: Request):
+        body = await request.json()
+        with self._changed:
+            self.asked_ranges.append(body)
+            self._changed.notify_all()
+        if isinstance(self.ranges, Refusal):
+            return _refused(self.ranges)
+        return JSONResponse(self.ranges)
 
     async def _metadata(self, job_id: str):
         if job_id in self.jobs:
@@ -217,7 +262,7 @@ class ScriptedServer:
         with self._changed:
             self.connections += 1
             if job and self.socket_code is None:
-                job.sockets.add(websocket)
+                job.viewers[stream].add(websocket)
             self._changed.notify_all()
         if job is None or self.socket_code is not None:
             await websocket.close(self.socket_code or 4404)
@@ -226,7 +271,11 @@ class ScriptedServer:
             while True:
                 await websocket.receive_text()
         except (WebSocketDisconnect, RuntimeError):
-            job.sockets.discard(websocket)
+            job.viewers[stream].discard(websocket)
+
+
+def _refused(refusal):
+    return JSONResponse(refusal.body.model_dump(mode="json"), refusal.status, refusal.headers)
 
 
 @pytest.fixture

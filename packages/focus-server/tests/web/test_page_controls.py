@@ -123,7 +123,7 @@ def test_a_busy_server_is_asked_again_when_it_said(open_page, server):
     [
         ("?nfft=many", "The address says nfft=many, which is not a number; correct it or choose below."),
         ("?cmap=hot", "The address says cmap=hot; the colour maps are parula, grayscale, jet, viridis."),
-        ("?view=0&auto=1", "This page shows view 1 (single channel), not view 0."),
+        ("?view=2&auto=1", "This page shows view 0 (multichannel) and view 1 (single channel), not view 2."),
     ],
 )
 def test_an_address_that_cannot_be_meant_is_refused(open_page, server, query, sentence):

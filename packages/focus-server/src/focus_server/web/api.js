@@ -5,6 +5,10 @@
 /**
  * @typedef {object} JobAnswer what POST /configure answers
  * @property {string} job_id
+ * @property {number} view_type
+ * @property {number} stream_amount
+ * @property {Record<string, number>} channel_to_stream_index stream of each channel, by its number
+ * @property {number} channel_amount
  * @property {number} frequencies_amount
  * @property {number[]} frequencies_list Hz
  * @property {number} lines_dt s
@@ -69,6 +73,15 @@ export class Api {
    */
   configure(request, key) {
     return this.#ask("POST", "configure", request, { "Idempotency-Key": key });
+  }
+
+  /**
+   * When there are recordings.
+   * @param {number} start s since 1970 @param {number} end
+   * @returns {Promise<[number, number][]>} ranges in the same unit, in order
+   */
+  recordings(start, end) {
+    return this.#ask("POST", "recordings_in_time_range", { start_time: start, end_time: end });
   }
 
   /** Whether a job still lives. @param {string} job @returns {Promise<boolean>} */

@@ -22,7 +22,8 @@ const OPEN_DEADLINE_MS = 5000;
 /** ms without any frame before the server is asked whether it is there. */
 const SILENCE_MS = 5000;
 const ANSWER_DEADLINE_S = 3;
-const COMPLETE = 1000;
+/** Close code of a stream that brought everything. */
+export const COMPLETE = 1000;
 /** Close codes from here on say that trying again cannot help. */
 const REFUSED = 4000;
 

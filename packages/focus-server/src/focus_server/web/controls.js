@@ -5,18 +5,27 @@ import { COLOUR_NAMES } from "./colours.js";
 import {
   MAX_CHANNELS, MAX_FREQUENCY, MIN_FREQUENCY_SPAN, MIN_LINES_PER_SECOND, NFFT_VALUES,
 } from "./limits.js";
+import { channelRange, LIVE_RATE, MULTICHANNEL } from "./settings.js";
+import { readTime, timeText } from "./utc.js";
 
 /** @typedef {import("./settings.js").Settings} Settings */
 
-const NUMBERS = /** @type {const} */ (["channel", "nfft", "fmin", "fmax", "lps", "height", "lo", "hi"]);
+const NUMBERS = /** @type {const} */ ([
+  "channel", "cmin", "cmax", "nfft", "fmin", "fmax", "lps", "height", "playrate", "lo", "hi",
+]);
+const TIMES = /** @type {const} */ (["start", "end"]);
+const PLAYRATES = Object.freeze([0.5, 1, 2, 5, 10]);
 /** Which control a refusal's detail speaks of. @type {readonly (readonly [string, string])[]} */
 const FIELDS = Object.freeze([
-  ["channels", "channel"], ["nfftSelection", "nfft"], ["frequencyRange.max", "fmax"], ["frequencyRange", "fmin"],
+  ["channels.max", "cmax"], ["channels", "channel"], ["nfftSelection", "nfft"], ["frequencyRange.max", "fmax"],
+  ["frequencyRange", "fmin"], ["start_time", "start"], ["end_time", "end"], ["playrate", "playrate"],
   ["lines_per_second", "lps"], ["displayInfo", "height"], ["displayTimeAxisDuration", "height"],
 ]);
 
 export class Controls {
   #form;
+  /** Highest channel of the fibre; Infinity while it is not known. */
+  highest = Infinity;
 
   /**
    * @param {HTMLFormElement} form
@@ -29,7 +38,10 @@ export class Controls {
     this.#input("lps").min = String(MIN_LINES_PER_SECOND);
     this.#input("fmin").max = String(MAX_FREQUENCY - MIN_FREQUENCY_SPAN);
     this.#input("fmax").max = String(MAX_FREQUENCY);
-    this.setFibre(MAX_CHANNELS, 0);
+    const speeds = PLAYRATES.map((rate) => new Option(`${rate} × real time`, String(rate)));
+    this.#select("playrate").replaceChildren(new Option("full speed", ""), ...speeds);
+    this.#showChannels(MAX_CHANNELS);
+    this.#input("fmax").placeholder = "all";
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       start();
@@ -42,8 +54,8 @@ export class Controls {
 
   /** @param {number} channels of the fibre @param {number} fs samples/s, 0 when not known */
   setFibre(channels, fs) {
-    this.#input("channel").max = String(channels);
-    /** @type {HTMLElement} */ (this.#form.querySelector("#channel-hint")).textContent = `1 to ${channels}`;
+    this.highest = channels;
+    this.#showChannels(channels);
     this.#input("fmax").placeholder = fs ? String(Math.min(fs / 2, MAX_FREQUENCY)) : "all";
   }
 
@@ -51,22 +63,55 @@ export class Controls {
   show(settings) {
     for (const name of NUMBERS) {
       const value = settings[name];
-      if (name === "nfft") offer(this.#select("nfft"), String(value));
+      if (name === "nfft" || name === "playrate") offer(this.#select(name), value === null ? "" : String(value));
       this.#input(name).value = value === null ? "" : String(value);
     }
+    for (const name of TIMES) this.#input(name).value = timeText(settings[name]);
+    this.#select("view").value = String(settings.view);
+    this.#select("mode").value = settings.historic ? "historic" : "live";
     this.#select("cmap").value = settings.cmap;
+    this.#suit(settings);
   }
 
   /** @param {Settings} settings what the form does not hold is kept @returns {Settings} */
   read(settings) {
     const read = { ...settings };
     for (const name of NUMBERS) {
-      const value = this.#input(name).valueAsNumber ?? Number(this.#input(name).value);
-      if (name === "channel" || name === "nfft") read[name] = value;
-      else read[name] = Number.isNaN(value) ? null : value;
+      const { value } = this.#input(name);
+      const number = value === "" ? NaN : Number(value);
+      if (name === "channel" || name === "nfft") read[name] = number;
+      else read[name] = Number.isNaN(number) ? null : number;
     }
+    for (const name of TIMES) {
+      // What is shown may be rounded; only what was changed by hand is read.
+      if (this.#input(name).value !== timeText(settings[name])) read[name] = readTime(this.#input(name).value);
+    }
+    read.view = Number(this.#select("view").value);
+    read.historic = this.#select("mode").value === "historic";
     read.cmap = /** @type {Settings["cmap"]} */ (this.#select("cmap").value);
+    this.#suit(read);
     return read;
+  }
+
+  /** Show what the chosen view and mode need, and what is used where nothing was chosen. @param {Settings} settings */
+  #suit(settings) {
+    const { view, historic } = settings;
+    for (const part of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-of]"))) {
+      part.hidden = part.dataset.of !== (view === MULTICHANNEL ? "multichannel" : "single");
+    }
+    for (const part of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-when]"))) {
+      part.hidden = part.dataset.when !== (historic ? "historic" : "live");
+    }
+    const { min, max } = channelRange(settings, this.highest);
+    this.#input("cmin").placeholder = String(min);
+    this.#input("cmax").placeholder = String(max);
+    this.#input("lps").placeholder = historic ? "auto" : `auto (${LIVE_RATE})`;
+  }
+
+  /** @param {number} channels */
+  #showChannels(channels) {
+    for (const name of ["channel", "cmin", "cmax"]) this.#input(name).max = String(channels);
+    for (const hint of this.#form.querySelectorAll(".channel-hint")) hint.textContent = `1 to ${channels}`;
   }
 
   /** What is used where nothing was chosen. @param {"height" | "lo" | "hi"} name @param {number} value */
@@ -76,8 +121,10 @@ export class Controls {
 
   /** Mark the control that a refusal speaks of, and no other. @param {string} detail */
   blame(detail) {
-    const name = FIELDS.find(([field]) => detail.includes(field))?.[1];
-    for (const control of NUMBERS) this.mark(control, control === name);
+    const field = FIELDS.find(([named]) => detail.includes(named))?.[1];
+    const multichannel = Number(this.#select("view").value) === MULTICHANNEL;
+    const name = multichannel && field === "channel" ? "cmin" : !multichannel && field === "cmax" ? "channel" : field;
+    for (const control of [...NUMBERS, ...TIMES]) this.mark(control, control === name);
     if (name) this.#input(name).focus();
   }
 
@@ -89,7 +136,9 @@ export class Controls {
 
   /** @param {string} name */
   #input(name) {
-    return /** @type {HTMLInputElement} */ (this.#form.elements.namedItem(name));
+    // "start" alone would also name the button.
+    const full = name === "start" || name === "end" ? `${name}-time` : name;
+    return /** @type {HTMLInputElement} */ (this.#form.elements.namedItem(full));
   }
 
   /** @param {string} name */

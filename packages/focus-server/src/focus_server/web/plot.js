@@ -4,7 +4,7 @@
 import { Axis } from "./axes.js";
 import { colourTable } from "./colours.js";
 import { Cursor } from "./cursor.js";
-import { densityUnit, placeText, readout } from "./readout.js";
+import { readout } from "./readout.js";
 import { decimalStep, label, multiples, timeStep } from "./ticks.js";
 import { clockTime } from "./utc.js";
 
@@ -18,7 +18,7 @@ const POINT_AT_IT = "Point at the picture to read it.";
 export class Plot {
   #page;
   #time;
-  #frequency;
+  /** @type {Axis[]} below the picture */ #below;
   #levels;
   #cursor;
   /** @type {Scene | null} */ #scene = null;
@@ -29,7 +29,7 @@ export class Plot {
   constructor(element) {
     this.#page = element;
     this.#time = new Axis(element("time-axis"), "top");
-    this.#frequency = new Axis(element("frequency-axis"), "left");
+    this.#below = ["column-axis", "distance-axis"].map((id) => new Axis(element(id), "left"));
     this.#levels = new Axis(element("level-axis"), "top");
     this.#cursor = new Cursor(element("canvas"), element("upright"), element("level"), () => this.#read());
     new ResizeObserver(() => this.#fixedAxes()).observe(element("plot"));
@@ -39,12 +39,13 @@ export class Plot {
   setFibreStart(metres) {
     this.#fibreStart = metres;
     this.#title();
+    this.#columnAxes();
   }
 
   /** @param {Scene} scene */
   show(scene) {
     this.#scene = scene;
-    this.#page("level-unit").textContent = `dB re ${densityUnit(scene.units)}`;
+    this.#page("level-unit").textContent = `dB re ${scene.columns.unit}`;
     this.#title();
     this.#fixedAxes();
     this.lines();
@@ -80,27 +81,24 @@ export class Plot {
   }
 
   #title() {
-    if (!this.#scene) return;
-    const { frequencies } = this.#scene;
-    const band = `${frequencies[0].toFixed(1)} to ${frequencies[frequencies.length - 1].toFixed(1)} Hz`;
-    this.#page("title").textContent = `${placeText(this.#scene, this.#fibreStart)} · ${band}`;
+    if (this.#scene) this.#page("title").textContent = this.#scene.columns.title(this.#fibreStart);
   }
 
   #fixedAxes() {
-    this.#frequencyAxis();
+    this.#columnAxes();
     this.#levelAxis();
     this.#timeAxis();
   }
 
-  #frequencyAxis() {
-    if (!this.#scene) return;
-    const { frequencies } = this.#scene;
-    const first = frequencies[0];
-    const last = frequencies[frequencies.length - 1];
-    const spacing = frequencies.length > 1 ? (last - first) / (frequencies.length - 1) : 1;
-    const step = decimalStep(first, first + spacing * frequencies.length, this.#frequency.room(ACROSS_GAP));
-    const at = (/** @type {number} */ f) => ((f - first) / spacing + 0.5) / frequencies.length;
-    this.#frequency.show(multiples(first, last, step).map((f) => ({ at: at(f), text: label(f, step) })));
+  #columnAxes() {
+    const columns = this.#scene?.columns;
+    if (!columns) return;
+    const scales = columns.scales(this.#fibreStart);
+    this.#page("plot").classList.toggle("two-scales", scales.length > 1);
+    ["column-unit", "distance-unit"].forEach((id, i) => {
+      this.#page(id).textContent = scales[i]?.name ?? "";
+    });
+    this.#below.forEach((axis, i) => axis.show(scales[i] ? columnMarks(scales[i], columns.count, axis) : []));
   }
 
   #levelAxis() {
@@ -111,7 +109,11 @@ export class Plot {
   }
 
   #timeAxis() {
-    if (!this.#scene || this.#scene.ring.newest === null) return;
+    if (!this.#scene) return;
+    if (this.#scene.ring.newest === null) {
+      this.#time.show([]);
+      return;
+    }
     const { ring, grid } = this.#scene;
     const newest = /** @type {number} */ (ring.newest);
     const bottom = grid.centreMs(newest) + grid.lineSeconds * 500;
@@ -121,4 +123,12 @@ export class Plot {
     const marks = multiples(bottom - span, bottom, step);
     this.#time.show(marks.map((ms) => ({ at: at(ms), text: clockTime(ms, step) })));
   }
+}
+
+/** @param {import("./columns.js").Scale} scale @param {number} count of columns @param {Axis} axis */
+function columnMarks({ first, last, finest }, count, axis) {
+  const spacing = count > 1 ? (last - first) / (count - 1) : 1;
+  const step = Math.max(finest, decimalStep(first, first + spacing * count, axis.room(ACROSS_GAP)));
+  const at = (/** @type {number} */ value) => ((value - first) / spacing + 0.5) / count;
+  return multiples(first, last, step).map((value) => ({ at: at(value), text: label(value, step) }));
 }

@@ -10,11 +10,15 @@ export const GAP = -2;
 
 /** Stands for a value that is missing or not finite; no level in dB comes near it. */
 export const NO_VALUE = Math.fround(3e38);
+/** An amplitude, which none can be: the part of the line that holds the value has not come. */
+export const ABSENT = -1;
+/** Stands for the level of such a value. */
+export const ABSENT_LEVEL = Math.fround(2e38);
 /** Stands for the level of zero amplitude, below every scale; minus infinity would not survive every shader. */
 const ZERO_LEVEL = Math.fround(-3e30);
 
 export class Ring {
-  /** @param {number} bins values per line @param {number} lines lines kept */
+  /** @param {number} bins values per line (a multichannel line has one per channel) @param {number} lines lines kept */
   constructor(bins, lines) {
     this.bins = bins;
     this.lines = lines;
@@ -34,7 +38,7 @@ export class Ring {
 
   /**
    * @param {number} row
-   * @param {Float32Array} amplitudes one per bin, unit/√Hz
+   * @param {Float32Array} amplitudes one per value, in its unit
    * @returns {boolean} false when the row is older than the lines kept
    */
   put(row, amplitudes) {
@@ -112,6 +116,7 @@ function writeLevels(amplitudes, levels, at) {
   for (let bin = 0; bin < amplitudes.length; bin += 1) {
     const amplitude = amplitudes[bin];
     if (amplitude > 0 && amplitude < Infinity) levels[at + bin] = 20 * Math.log10(amplitude);
+    else if (amplitude === ABSENT) levels[at + bin] = ABSENT_LEVEL;
     else levels[at + bin] = amplitude === 0 ? ZERO_LEVEL : NO_VALUE;
   }
 }

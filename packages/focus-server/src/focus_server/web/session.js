@@ -1,17 +1,20 @@
 // @ts-check
 /**
- * One live view from POST /configure to its end: makes the job, keeps its stream connected, tries again where waiting
- * may help, and ends the job when it is no longer looked at. What happens is told to `events`; nothing here draws.
+ * One view from POST /configure to its end: makes the job, keeps its streams connected, tries again where waiting may
+ * help, and ends the job when it is no longer looked at. What happens is told to `events`; nothing here draws.
  */
 
 import { ApiError } from "./api.js";
-import { StreamConnection } from "./connection.js";
+import { COMPLETE } from "./connection.js";
 import { readDataStream } from "./datastream.js";
+import { Streams } from "./streams.js";
 
 /** @typedef {import("./api.js").Api} Api */
 /** @typedef {import("./api.js").JobAnswer} JobAnswer */
 /** @typedef {import("./datastream.js").DataStream} DataStream */
-/** @typedef {"stopped" | "connecting" | "filling" | "live" | "reconnecting" | "error"} State */
+/**
+ * @typedef {"stopped" | "connecting" | "filling" | "live" | "playing" | "complete" | "reconnecting" | "error"} State
+ */
 /**
  * @typedef {object} Order what was asked for
  * @property {object} request the body of POST /configure
@@ -28,8 +31,9 @@ import { readDataStream } from "./datastream.js";
  * @typedef {object} SessionEvents
  * @property {() => void} changed state or detail are new
  * @property {(job: JobAnswer, order: Order) => void} job a new job; its lines start from nothing
- * @property {(message: DataStream) => void} lines
- * @property {(lines: number) => void} dropped
+ * @property {(message: DataStream, stream: number) => void} lines
+ * @property {(stream: number) => void} finished a stream brings nothing more
+ * @property {(lines: number, stream: number) => void} dropped
  * @property {(problem: Problem | null) => void} problem null when there is none any more
  * @property {(sentence: string) => void} note something worth saying that is no problem
  */
@@ -42,7 +46,7 @@ export class Session {
   #api;
   #events;
   /** @type {JobAnswer | null} */ #job = null;
-  /** @type {StreamConnection | null} */ #connection = null;
+  /** @type {Streams | null} */ #streams = null;
   /** @type {Order | null} what is being asked for */ #wanted = null;
   /** @type {Order | null} what the job was made of */ #running = null;
   #key = "";
@@ -67,7 +71,7 @@ export class Session {
 
   /** True while a job is streamed, or about to be. */
   get running() {
-    return this.#connection !== null || this.state === "connecting";
+    return this.#streams !== null || this.state === "connecting";
   }
 
   /** What the state means just now, in words. */
@@ -87,7 +91,7 @@ export class Session {
 
   /** Try again now what failed. */
   again() {
-    if (this.state === "reconnecting") this.#connection?.hurry();
+    if (this.state === "reconnecting") this.#streams?.hurry();
     else if (this.#wanted) this.#configure(this.#wanted);
   }
 
@@ -104,7 +108,7 @@ export class Session {
   async #configure(order) {
     const attempt = ++this.#attempt;
     clearTimeout(this.#retry);
-    if (!this.#connection) this.#to("connecting", "asking the server for a job");
+    if (!this.#streams) this.#to("connecting", "asking the server for a job");
     try {
       const job = await this.#api.configure(order.request, this.#key);
       if (attempt === this.#attempt) this.#adopt(job, order);
@@ -119,7 +123,7 @@ export class Session {
     const refusal = error instanceof ApiError ? error : new ApiError(`The page failed: ${error}`);
     const waitS = refusal.retryAfterS;
     if (waitS !== null) this.#retry = setTimeout(() => this.#configure(order), waitS * 1000);
-    if (!this.#connection) this.#to("error");
+    if (!this.#streams) this.#to("error");
     this.#problem(refusal.message, refusal.detail, waitS);
   }
 
@@ -133,26 +137,29 @@ export class Session {
     this.#to("connecting", "waiting for the first line");
     this.#events.job(job, order);
     if (this.#job !== job) return; // it was stopped because it cannot be shown
-    const patienceMs = 1000 * Math.max(PATIENCE_S, 3 * job.lines_dt);
-    this.#connection = new StreamConnection(this.#api.streamUrl(job.job_id, 0), this.#hooks(job), patienceMs);
-    this.#connection.open();
+    const lineS = job.lines_dt / (order.settings.historic ? (order.settings.playrate ?? 1) : 1);
+    const patienceMs = 1000 * Math.max(PATIENCE_S, 3 * lineS);
+    const urls = [...Array(job.stream_amount).keys()].map((stream) => this.#api.streamUrl(job.job_id, stream));
+    this.#streams = new Streams(urls, this.#hooks(job), patienceMs);
+    this.#streams.open();
   }
 
   #release() {
-    this.#connection?.close();
-    this.#connection = null;
+    this.#streams?.close();
+    this.#streams = null;
     if (this.#job) this.#api.cancel(this.#job.job_id);
     this.#job = null;
     this.#lostAtMs = 0;
   }
 
-  /** @param {JobAnswer} job @returns {import("./connection.js").Hooks} */
+  /** @param {JobAnswer} job @returns {import("./streams.js").StreamsHooks} */
   #hooks(job) {
     return {
       opened: () => this.#to("connecting", `waiting for the ${this.#lostAtMs ? "next" : "first"} line`),
-      message: (data) => this.#message(job, data),
-      told: (frame) => this.#tell(frame),
+      message: (data, stream) => this.#message(job, data, stream),
+      told: (frame, stream) => this.#tell(frame, stream),
       lost: (reason, pauseMs) => this.#lost(reason, pauseMs),
+      finished: (stream) => this.#events.finished(stream),
       ended: (code, reason) => this.#ended(code, reason),
       alive: () => this.#api.alive(job.job_id),
       answers: (deadlineS) => this.#api.answers(deadlineS),
@@ -160,8 +167,8 @@ export class Session {
     };
   }
 
-  /** @param {JobAnswer} job @param {ArrayBuffer} data */
-  #message(job, data) {
+  /** @param {JobAnswer} job @param {ArrayBuffer} data @param {number} stream */
+  #message(job, data, stream) {
     let message;
     try {
       message = readDataStream(data);
@@ -172,12 +179,18 @@ export class Session {
       this.#fail("A message of the stream could not be read.", `${error instanceof Error ? error.message : error}`);
       return;
     }
-    if (this.state !== "live") this.#live();
-    else if (this.#why) this.#to("live");
-    this.#events.lines(message);
+    const flowing = this.#historic ? "playing" : "live";
+    if (this.#streams?.whole && this.state !== flowing) this.#flows(flowing);
+    else if (this.state === flowing && this.#why) this.#to(flowing);
+    this.#events.lines(message, stream);
   }
 
-  #live() {
+  get #historic() {
+    return this.#running?.settings.historic ?? false;
+  }
+
+  /** @param {"live" | "playing"} state */
+  #flows(state) {
     if (this.#lostAtMs) {
       const seconds = (Date.now() - this.#lostAtMs) / 1000;
       this.#events.note(`Reconnected after ${seconds.toFixed(1)} s.`);
@@ -185,11 +198,11 @@ export class Session {
     }
     this.#told = "";
     this.#events.problem(null);
-    this.#to("live");
+    this.#to(state);
   }
 
-  /** @param {Record<string, unknown>} frame */
-  #tell(frame) {
+  /** @param {Record<string, unknown>} frame @param {number} stream */
+  #tell(frame, stream) {
     switch (frame.type) {
       case "filling":
         this.#awaitedUntilMs = Date.now() + 1000 * Number(frame.seconds_left);
@@ -199,7 +212,7 @@ export class Session {
         this.#to(this.state, String(frame.reason ?? `no line for ${Math.floor(Number(frame.seconds))} s`));
         break;
       case "dropped":
-        this.#events.dropped(Number(frame.lines));
+        this.#events.dropped(Number(frame.lines), stream);
         break;
       case "error":
         this.#told = String(frame.error);
@@ -222,13 +235,19 @@ export class Session {
       this.#replace(job);
       return;
     }
+    if (code === COMPLETE && this.#historic) {
+      this.#streams = null; // the job is left to others who may look at it, until something else is shown
+      this.#events.problem(null);
+      this.#to("complete");
+      return;
+    }
     const complete = `Job ${job?.job_id} was ended at the server.`;
     this.#fail(this.#told || complete, reason === "complete" ? "" : reason);
   }
 
   /** After an outage the job may have expired unseen: then another one takes its place. @param {JobAnswer} job */
   #replace(job) {
-    this.#connection = null;
+    this.#streams = null;
     this.#job = null;
     this.#lostAtMs = 0;
     this.#events.note(`Job ${job.job_id} had ended meanwhile; a new one takes its place.`);

@@ -7,13 +7,20 @@ import { DEFAULT_NFFT, MAX_FREQUENCY } from "./limits.js";
 /** @typedef {import("./colours.js").ColourName} ColourName */
 /**
  * @typedef {object} Settings null means: not chosen
- * @property {number} channel
+ * @property {number} view MULTICHANNEL or SINGLE_CHANNEL
+ * @property {boolean} historic play what was recorded from start to end; otherwise live
+ * @property {number} channel of the single channel view
+ * @property {number | null} cmin first channel of the multichannel view
+ * @property {number | null} cmax last channel of it
  * @property {number} nfft samples of a window
  * @property {number | null} fmin Hz
  * @property {number | null} fmax Hz
  * @property {number | null} lps lines/s
  * @property {number | null} height lines kept
- * @property {number | null} duration s shown, as told to the server; follows from height and lps when not chosen
+ * @property {number | null} duration s shown, as told to the server; follows from the others when not chosen
+ * @property {number | null} start s since 1970; NaN when it was written and cannot be read
+ * @property {number | null} end s since 1970; NaN likewise
+ * @property {number | null} playrate times real time; as fast as it is read when not chosen
  * @property {ColourName} cmap
  * @property {number | null} lo dB
  * @property {number | null} hi dB
@@ -23,13 +30,24 @@ import { DEFAULT_NFFT, MAX_FREQUENCY } from "./limits.js";
 
 export class AddressError extends Error {}
 
-const NUMBERS = /** @type {const} */ (["channel", "nfft", "fmin", "fmax", "lps", "height", "duration", "lo", "hi"]);
+export const MULTICHANNEL = 0;
+export const SINGLE_CHANNEL = 1;
+const VIEWS = Object.freeze([MULTICHANNEL, SINGLE_CHANNEL]);
+/** lines/s of a live picture for which none were chosen. */
+export const LIVE_RATE = 20;
+/** Channels of a multichannel picture for which none were chosen. */
+const FEW_CHANNELS = 100;
+
+const NUMBERS = /** @type {const} */ ([
+  "channel", "cmin", "cmax", "nfft", "fmin", "fmax", "lps", "height", "duration", "start", "end", "playrate", "lo", "hi",
+]);
+const OF_HISTORY = Object.freeze(["start", "end", "playrate"]);
 const FLAGS = /** @type {const} */ (["proof", "auto"]);
-const SINGLE_CHANNEL = "1";
 
 /** @type {Readonly<Settings>} */
 export const DEFAULTS = Object.freeze({
-  channel: 1, nfft: DEFAULT_NFFT, fmin: null, fmax: null, lps: 20, height: null, duration: null,
+  view: SINGLE_CHANNEL, historic: false, channel: 1, cmin: null, cmax: null, nfft: DEFAULT_NFFT, fmin: null, fmax: null,
+  lps: null, height: null, duration: null, start: null, end: null, playrate: null,
   cmap: "parula", lo: null, hi: null, proof: false, auto: false,
 });
 
@@ -44,8 +62,10 @@ const PROOF_DEFAULTS = Object.freeze({ height: 400, lo: -80, hi: 0 });
 export function readSettings(search) {
   const parameters = new URLSearchParams(search);
   const settings = { ...DEFAULTS };
-  if ((parameters.get("view") ?? SINGLE_CHANNEL) !== SINGLE_CHANNEL) {
-    throw new AddressError(`This page shows view 1 (single channel), not view ${parameters.get("view")}.`);
+  const view = parameters.get("view") ?? String(SINGLE_CHANNEL);
+  settings.view = VIEWS.find((known) => String(known) === view) ?? -1;
+  if (settings.view < 0) {
+    throw new AddressError(`This page shows view 0 (multichannel) and view 1 (single channel), not view ${view}.`);
   }
   for (const name of FLAGS) settings[name] = parameters.get(name) === "1";
   if (settings.proof) Object.assign(settings, PROOF_DEFAULTS);
@@ -53,6 +73,7 @@ export function readSettings(search) {
     const text = parameters.get(name);
     if (text !== null && text !== "") settings[name] = number(name, text);
   }
+  settings.historic = settings.start !== null || settings.end !== null;
   settings.cmap = settings.proof ? "grayscale" : colourName(parameters.get("cmap") ?? DEFAULTS.cmap);
   return settings;
 }
@@ -64,10 +85,11 @@ export function readSettings(search) {
  */
 export function writeSettings(settings, search) {
   const parameters = new URLSearchParams(search);
-  parameters.set("view", SINGLE_CHANNEL);
+  parameters.set("view", String(settings.view));
   for (const name of [...NUMBERS, "cmap"]) {
     const value = settings[/** @type {keyof Settings} */ (name)];
-    if (value === null) parameters.delete(name);
+    const unused = value === null || Number.isNaN(value) || (!settings.historic && OF_HISTORY.includes(name));
+    if (unused) parameters.delete(name);
     else parameters.set(name, String(value));
   }
   for (const name of FLAGS) {
@@ -78,21 +100,40 @@ export function writeSettings(settings, search) {
 }
 
 /**
- * The body of POST /configure for these settings.
- * @param {Settings} settings @param {number} lines kept
+ * The channels of a multichannel picture, with what was not chosen filled in.
+ * @param {Settings} settings @param {number} highest channel of the fibre, Infinity when not known
+ * @returns {{ min: number, max: number }}
  */
-export function configureRequest(settings, lines) {
-  const { channel, nfft, fmin, fmax, lps } = settings;
+export function channelRange({ cmin, cmax }, highest) {
+  const min = cmin ?? Math.max(1, (cmax ?? 1) - FEW_CHANNELS + 1);
+  return { min, max: cmax ?? Math.min(min + FEW_CHANNELS - 1, Math.max(min, highest)) };
+}
+
+/**
+ * The body of POST /configure for these settings.
+ * @param {Settings} settings @param {number} lines shown @param {number} highest channel of the fibre
+ */
+export function configureRequest(settings, lines, highest) {
+  const { view, channel, nfft, fmin, fmax, historic } = settings;
+  const lps = settings.lps ?? (historic ? null : LIVE_RATE);
   const band = fmin === null && fmax === null ? null : { min: fmin ?? 0, max: fmax ?? MAX_FREQUENCY };
-  return {
-    view_type: SINGLE_CHANNEL,
-    channels: { min: channel, max: channel },
+  const request = {
+    view_type: String(view),
+    channels: view === MULTICHANNEL ? channelRange(settings, highest) : { min: channel, max: channel },
     displayInfo: { height: lines },
     displayTimeAxisDuration: settings.duration ?? (lps === null ? null : lines / lps),
     nfftSelection: nfft,
     frequencyRange: band,
     lines_per_second: lps,
   };
+  return historic ? { ...request, ...timesOf(settings) } : request;
+}
+
+/** @param {Settings} settings */
+function timesOf({ start, end, playrate, duration }) {
+  const span = start !== null && end !== null && end > start ? end - start : null;
+  const times = { start_time: start, end_time: end, displayTimeAxisDuration: duration ?? span };
+  return playrate === null ? times : { ...times, playrate };
 }
 
 /** @param {string} name @param {string} text */

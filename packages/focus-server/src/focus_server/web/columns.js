@@ -1,0 +1,72 @@
+// @ts-check
+/** What lies from left to right in a picture: the frequencies of one channel, or the channels of a multichannel view. */
+
+/** @typedef {import("./api.js").JobAnswer} JobAnswer */
+/**
+ * @typedef {object} Scale what an axis below the picture shows
+ * @property {string} name with its unit
+ * @property {number} first value at the centre of the first column
+ * @property {number} last value at the centre of the last column
+ * @property {number} finest step between marks that has a meaning
+ */
+/**
+ * @typedef {object} Columns
+ * @property {number} count
+ * @property {(fibreStart: number) => string} title of the picture; the fibre's start in m, NaN when not known
+ * @property {(column: number) => string} what a column is
+ * @property {(column: number, fibreStart: number) => string} where a column is on the fibre
+ * @property {string} unit of the values, such as 1 counts/√Hz
+ * @property {(fibreStart: number) => Scale[]} scales the axes below
+ */
+
+/** @param {JobAnswer} job @param {number} channel the first is 1 @returns {Columns} */
+export function frequencyColumns({ frequencies_list: frequencies, metadata: { dx, units } }, channel) {
+  const count = frequencies.length;
+  return {
+    count,
+    title: (start) => `${placeText(channel, dx, start)} · ${bandText(frequencies)}`,
+    what: (column) => `${frequencies[column].toFixed(2)} Hz`,
+    where: (_, start) => placeText(channel, dx, start),
+    unit: /[/· ]/.test(units) ? `1 (${units})/√Hz` : `1 ${units}/√Hz`,
+    scales: () => [{ name: "Frequency, Hz", first: frequencies[0], last: frequencies[count - 1], finest: 0 }],
+  };
+}
+
+/** @param {JobAnswer} job @returns {Columns} */
+export function channelColumns(job) {
+  const { dx, units } = job.metadata;
+  const first = Math.min(...Object.keys(job.channel_to_stream_index).map(Number));
+  const last = first + job.channel_amount - 1;
+  const metres = (/** @type {number} */ channel, /** @type {number} */ start) => start + (channel - 1) * dx;
+  return {
+    count: job.channel_amount,
+    title: (start) => `${rangeText(first, last, dx, start)} · ${bandText(job.frequencies_list)}`,
+    what: (column) => `Channel ${first + column}`,
+    where: (column, start) => placeText(first + column, dx, start).split(" · ")[1] ?? "",
+    unit: /[/· ]/.test(units) ? `1 (${units})` : `1 ${units}`,
+    scales: (start) => {
+      const channels = { name: "Channel", first, last, finest: 1 };
+      if (Number.isNaN(start)) return [channels];
+      return [channels, { name: "Distance, m", first: metres(first, start), last: metres(last, start), finest: 0 }];
+    },
+  };
+}
+
+/** @param {number} channel @param {number} dx m @param {number} fibreStart m; NaN when not known */
+function placeText(channel, dx, fibreStart) {
+  const metres = fibreStart + (channel - 1) * dx;
+  return Number.isNaN(metres) ? `Channel ${channel}` : `Channel ${channel} · ${metres.toFixed(1)} m`;
+}
+
+/** @param {number} first @param {number} last @param {number} dx m @param {number} fibreStart m; NaN when not known */
+function rangeText(first, last, dx, fibreStart) {
+  const from = fibreStart + (first - 1) * dx;
+  const to = fibreStart + (last - 1) * dx;
+  const place = Number.isNaN(from) ? "" : ` · ${from.toFixed(1)} to ${to.toFixed(1)} m`;
+  return `Channels ${first} to ${last}${place}`;
+}
+
+/** @param {number[]} frequencies Hz */
+function bandText(frequencies) {
+  return `${frequencies[0].toFixed(1)} to ${frequencies[frequencies.length - 1].toFixed(1)} Hz`;
+}
