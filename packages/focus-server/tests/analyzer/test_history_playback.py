@@ -136,13 +136,14 @@ async def test_the_play_rate_is_kept(bench, watch, recordings, playrate):
     """Line p is due p*hop/fs/playrate after the first one, and comes then, a tenth of a second late at most."""
     made = await bench()
     answer = await made.play(recordings, 0, 4, nfftSelection=256, overlap=0.5, playrate=playrate)
-    rows, began_s, late = await watch(answer, first=False), time.monotonic(), []
+    began_s, late = time.monotonic(), []
+    rows = await watch(answer, first=False)
     await rows.read_to(0)
     first_s = time.monotonic()
     for index in range(1, answer["metadata"]["lines"]):
         await rows.read_to(index)
         due_s = rows.order[-1] * 0.128 / playrate
-        assert time.monotonic() - began_s >= due_s - 0.002
+        assert time.monotonic() - began_s >= due_s
         late.append(time.monotonic() - first_s - due_s)
     assert sorted(late)[len(late) // 2] < 0.1
     assert await rows.end() == OK
@@ -225,7 +226,7 @@ async def test_what_nobody_wants_any_more_is_not_made(bench, recordings, monkeyp
 
 
 async def test_jobs_expire_never_watched_left_or_finished(bench, watch, recordings, until):
-    made = await bench(job_unconnected_s=0.4, job_idle_s=3, job_finished_s=1.2)
+    made = await bench(job_unconnected_s=0.4, job_idle_s=4, job_finished_s=1.2)
     never, left, finished, playing = [
         await made.play(recordings, 0, 4, playrate=rate) for rate in (1, 0.01, None, 0.01)
     ]
@@ -237,10 +238,10 @@ async def test_jobs_expire_never_watched_left_or_finished(bench, watch, recordin
     await until(lambda: gone(made, never), "the one that was never watched is gone", timeout=3)
     assert not gone(made, finished)
     await until(lambda: gone(made, finished), "the finished one is gone", timeout=4)
-    assert 1.0 < time.monotonic() - left_s < 2.9
+    assert time.monotonic() - left_s > 1.0
     assert not gone(made, left)
-    await until(lambda: gone(made, left), "the one that was left is gone", timeout=5)
-    assert time.monotonic() - left_s > 2.9
+    await until(lambda: gone(made, left), "the one that was left is gone", timeout=8)
+    assert time.monotonic() - left_s > 3.8
     assert not gone(made, playing)
     assert stays.order == [0]
 
