@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from fullspan.stack.processes import RUN_TAG, look_up, wait_until
+from fullspan.stack.processes import RUN_TAG, environment_of, look_up, wait_until
 
 STACK = """
 schema: fullspan/stack/1
@@ -53,7 +53,8 @@ class Project:
         environment = {"PATH": os.environ["PATH"], RUN_TAG: run_id} | ({"HOME": str(home)} if home else {})
         process = subprocess.Popen(["sleep", "600"], env=environment, cwd=cwd or self.path, start_new_session=True)
         try:
-            assert wait_until(lambda: (found := look_up(process.pid)) is not None and found.name == "sleep", 5)
+            # It has its new name a moment before its environment can be read.
+            assert wait_until(lambda: environment_of(process.pid).get(RUN_TAG) == run_id and is_sleep(process.pid), 5)
             yield process
         finally:
             process.kill()
@@ -75,6 +76,11 @@ class Project:
         undo = {"schema": 1, "number": 1, "undo": "kill-tagged", "run_id": run_id}
         (self.run_folder / "undo.jsonl").write_text(json.dumps(undo) + "\n")
         (self.run_folder / "lock").touch()
+
+
+def is_sleep(pid):
+    found = look_up(pid)
+    return found is not None and found.name == "sleep"
 
 
 def is_killed(process):

@@ -189,3 +189,20 @@ def test_an_orphan_of_an_earlier_run_goes_while_the_stack_of_that_name_lives(pro
             assert remove_all(project) == [f"killed sleep (pid {orphan.pid})"]
             assert wait_until(lambda: is_killed(orphan), 5)
         assert all(component.state == "ready" for component in stack.components.values())
+
+
+def test_a_living_stack_that_lost_its_state_is_not_touched_and_is_told(project):
+    """Somebody removed var/ while it was up; only its supervisor still knows of it."""
+    with open_stack(str(project.file)) as stack:
+        before = {name: component.pid for name, component in stack.components.items()}
+        for name in ("state.json", "lock", "undo.jsonl"):
+            (project.run_folder / name).unlink()
+        found = examine([], project.path, project.var, fix=True)
+        assert not [check for check in found.checks if check.level in (Level.RESIDUE, Level.FIXED)]
+        told = [check.detail for check in found.checks if check.name == "left alone"]
+        supervisor = stack.state.supervisor.pid
+        assert any(f"the supervisor {supervisor} may own them" in detail for detail in told)
+        assert any(f"`kill -TERM {supervisor}` takes it down in order" in detail for detail in told)
+        assert {name: component.pid for name, component in stack.components.items()} == before
+        assert (project.run_folder / "components" / "web").is_dir()
+        assert (project.run_folder / "control.sock").exists()

@@ -53,6 +53,23 @@ class Lives:
         """Tell whether a living supervisor has its state in a folder."""
         return folder.state in self.states
 
+    def stateless(self, var: Path) -> list[int]:
+        """Return the supervisors below `var` that no state tells of.
+
+        Such a one just begins or ends, or its folder was removed under it: what is there may be its.
+        """
+        known = {state.supervisor.pid for state in self.states.values()}
+        return [pid for pid, place in self.supervisors.items() if place == var and pid not in known]
+
+    def may_own(self, processes: Iterable[Process]) -> int | None:
+        """Return the supervisor that may own processes though no state says so: their parent, or one of their place."""
+        for process in processes:
+            home = folder_of(process)
+            near = self.stateless(home.var) if home is not None else []
+            if process.parent in self.supervisors or near:
+                return process.parent if process.parent in self.supervisors else near[0]
+        return None
+
     def ghosts(self, var: Path) -> list[str]:
         """Tell of the living supervisors below `var` whose folder was removed, so that nobody finds them any more."""
         return [

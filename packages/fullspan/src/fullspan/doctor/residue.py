@@ -65,7 +65,8 @@ class DeadRun(Residue):
             if not lock.take():
                 return None
             state = _state(self.folder)
-            if state is not None and state.supervisor.alive:
+            lives = Lives.look([self.folder.var], {})
+            if lives.holds(self.folder) or lives.stateless(self.folder.var):
                 return None
             left = [path.name for path in _leftovers(self.folder)]
             said = clean_up(self.folder)
@@ -96,7 +97,8 @@ class StrayProcesses(Residue):
 
     def remove(self) -> str | None:
         """Kill them, unless their stack lives after all."""
-        if Lives.look([self.var], {self.run_id: list(self.processes)}).owns(self.run_id):
+        lives = Lives.look([self.var], {self.run_id: self.processes})
+        if lives.owns(self.run_id) or lives.may_own(self.processes):
             return None
         return "; ".join(_killed(self.run_id)) or "they have gone by themselves"
 
@@ -138,7 +140,7 @@ def find_residue(var: Path, project: Path, *, everywhere: bool = False) -> Found
     lives = Lives.look([var], found)
     folders = [RunFolder(var, path.name) for path in sorted((var / "run").glob("*/"))]
     left = [folder for folder in folders if _leftovers(folder) and not lives.holds(folder)]
-    held = [folder for folder in left if is_held(folder)]
+    held = left if lives.stateless(var) else [folder for folder in left if is_held(folder)]
     dead = [folder for folder in left if folder not in held]
     with_folder = {state.run_id for folder in dead if (state := _state(folder))}
     notes = [f"{folder.path} is in use: its janitor cleans up, or its stack begins or ends" for folder in held]
@@ -164,6 +166,8 @@ def _hands_off(stray: StrayProcesses, lives: Lives) -> str | None:
     """Return why processes must not be touched, None when they may be."""
     if stray.run_id == os.environ.get(RUN_TAG):
         return "the doctor itself carries its tag"
+    if owner := lives.may_own(stray.processes):
+        return f"the supervisor {owner} may own them, although no state says so"
     homes = [folder for process in stray.processes if (folder := folder_of(process))]
     if any(is_held(folder) and not lives.holds(folder) for folder in homes):
         return "somebody still holds its folder"
