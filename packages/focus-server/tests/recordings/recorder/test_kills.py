@@ -18,30 +18,29 @@ from focus_server.recordings.prodml import read_entry
 
 pytestmark = pytest.mark.anyio
 
-KILLS = int(os.environ.get("FULLSPAN_SOAK_KILLS", "4"))
+KILLS = int(os.environ.get("FULLSPAN_SOAK_KILLS", "3"))
 SEED = int(os.environ.get("FULLSPAN_SOAK_SEED", "1"))
 
 
-async def feed(publisher, source, begin, end, block_s):
-    """Publish blocks one after the other, as a fibre would but faster, announced now and then."""
-    for number in range(begin, end):
-        if number % 10 == 0:
-            await publisher.announce(source)
-        await publisher.send(source, [number])
-        await asyncio.sleep(block_s)  # the fibre's pace
+async def feed(publisher, source, blocks, block_s):
+    """Publish blocks in order as a fibre would, but faster, and announce it now and then."""
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(blocks):
+            if number % 10 == 0:
+                await publisher.announce(source)
+            tasks.create_task(publisher.send(source, [number]))
+            await asyncio.sleep(block_s)  # the fibre's pace
 
 
 async def test_killed_at_random_moments_it_loses_nothing(
     source, publisher, recorder_process, wait_recorded, nothing_waits
 ):
-    moments = random.Random(SEED)
-    with recorder_process(source) as process:
-        await process.wait_event("recorder.ready")
-    blocks = 100 * KILLS
-    feeding = asyncio.ensure_future(feed(publisher, source, 0, blocks, 0.01))
+    moments, blocks = random.Random(SEED), 100 * KILLS
+    feeding = None
     for _ in range(KILLS):
         with recorder_process(source) as process:
             await process.wait_event("recorder.ready")
+            feeding = feeding or asyncio.ensure_future(feed(publisher, source, blocks, 0.02))
             await asyncio.sleep(moments.uniform(0.0, 0.6))
             process.end(signal.SIGKILL)
     await feeding
