@@ -226,22 +226,25 @@ async def test_what_nobody_wants_any_more_is_not_made(bench, recordings, monkeyp
 
 
 async def test_jobs_expire_never_watched_left_or_finished(bench, watch, recordings, until):
-    made = await bench(job_unconnected_s=0.4, job_idle_s=4, job_finished_s=1.2)
-    never, left, finished, playing = [
-        await made.play(recordings, 0, 4, playrate=rate) for rate in (1, 0.01, None, 0.01)
-    ]
-    begun, stays = await watch(left), await watch(playing)
-    rows = await watch(finished, first=False)
-    assert await rows.end() == OK
-    begun._call.cancel()
-    left_s = time.monotonic()
-    await until(lambda: gone(made, never), "the one that was never watched is gone", timeout=3)
+    made = await bench(job_finished_s=1, job_unconnected_s=2, job_idle_s=4)
+    left = await made.play(recordings, 0, 4, playrate=0.01)
+    begun = await watch(left)
+    playing = await made.play(recordings, 0, 4, playrate=0.01)
+    stays = await watch(playing)
+    finished = await made.play(recordings, 0, 4)
+    assert await (await watch(finished, first=False)).end() == OK
     assert not gone(made, finished)
-    await until(lambda: gone(made, finished), "the finished one is gone", timeout=4)
-    assert time.monotonic() - left_s > 1.0
+    finished_s = time.monotonic()
+    begun._call.cancel()
+    await until(lambda: gone(made, finished), "the finished job is gone")
+    assert time.monotonic() - finished_s > 0.9
     assert not gone(made, left)
-    await until(lambda: gone(made, left), "the one that was left is gone", timeout=8)
-    assert time.monotonic() - left_s > 3.8
+    never = await made.play(recordings, 0, 4)
+    made_s = time.monotonic()
+    await until(lambda: gone(made, never), "the job that was never watched is gone")
+    assert time.monotonic() - made_s > 1.9
+    await until(lambda: gone(made, left), "the job that was left midway is gone")
+    assert time.monotonic() - finished_s > 3.9
     assert not gone(made, playing)
     assert stays.order == [0]
 
