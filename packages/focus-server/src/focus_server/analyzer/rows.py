@@ -44,6 +44,8 @@ class Row:
     def of(cls, index: int, stamp_ms: int, values: Float32) -> "Row":
         """Make a row of its values [channel, bin]."""
         smallest, largest = float(values.min()), float(values.max())
+        if not np.isfinite(smallest + largest):  # slower, and only where a channel is missing
+            smallest, largest = float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
         if not np.isfinite(smallest + largest):
             finite = values[np.isfinite(values)]
             smallest, largest = (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
