@@ -121,9 +121,9 @@ class BrokerConnection:
         return declared.message_count or 0
 
     async def acknowledge(self, delivery_tag: int, *, multiple: bool) -> None:
-        """Acknowledge a message, or all up to it."""
+        """Acknowledge a message, or all up to it; a broker that hangs is not waited for."""
         with _cancellation_is_loss():
-            await self._open_channel().basic_ack(delivery_tag, multiple=multiple)
+            await self._open_channel().basic_ack(delivery_tag, multiple=multiple, wait=False)
 
     async def wait_lost(self, timeout: float) -> bool:
         """Wait until the connection or its channel is closed, by whomever, at most `timeout` seconds."""

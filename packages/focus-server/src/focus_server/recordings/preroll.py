@@ -62,12 +62,17 @@ class PreRoll:
             done = self._shelf.has_any_of(fibre)
         except (OSError, ValueError, KeyError, TypeError):
             done = True
-        if not done:
+        if done:
+            return
+        try:
             _mark(marker, first_block, done=False)
-            # Not a daemon: a process must not end while HDF5 writes.
-            thread = threading.Thread(target=self._run, args=(fibre, announcement, first_block, marker), name="preroll")
-            self._threads.append(thread)
-            thread.start()
+        except OSError as error:
+            _log.warning("preroll.failed", cause=f"{marker.name} cannot be written: {error.strerror}")
+            return
+        # Not a daemon: a process must not end while HDF5 writes.
+        thread = threading.Thread(target=self._run, args=(fibre, announcement, first_block, marker), name="preroll")
+        self._threads.append(thread)
+        thread.start()
 
     def stop(self) -> None:
         """Let the file that is being written be finished, and write nothing else; returns when it is."""
@@ -78,24 +83,25 @@ class PreRoll:
     def _run(self, fibre: RecordedFibre, announcement: FiberAnnouncement, first_block: int, marker: Path) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST_PRIORITY)
         try:
-            formula = _formula(self._recording, announcement)
-            files = self._write_all(fibre, formula, first_block)
+            files = self._write_all(fibre, _formula(self._recording, announcement), first_block)
+            if files is not None:
+                _mark(marker, first_block, done=True)
+                _log.info("preroll.done", files=files)
         except (FocusError, OSError) as error:
             _log.warning("preroll.failed", cause=str(error))
-            return
-        if not self._stop.is_set():
-            _mark(marker, first_block, done=True)
-            _log.info("preroll.done", files=files)
 
-    def _write_all(self, fibre: RecordedFibre, formula: ReplayFormula, first_block: int) -> int:
+    def _write_all(self, fibre: RecordedFibre, formula: ReplayFormula, first_block: int) -> int | None:
+        """Return how many files were written; None when that was cut short."""
         begin = max(0, first_block - self._blocks)
         live_slot, lead = divmod(first_block, fibre.slot_blocks)
         if lead:
             self._part(_slot_of(fibre, formula, live_slot, max(begin, live_slot * fibre.slot_blocks), first_block))
         files = 0
         for number in range(live_slot - 1, begin // fibre.slot_blocks - 1, -1):
-            if self._stop.is_set() or not self._disk.allows(fibre.slot_bytes):
-                break
+            if self._stop.is_set():
+                return None
+            if not self._disk.allows(fibre.slot_bytes):
+                raise FocusError("There is too little free disk for the rest of the pre-roll; the next start goes on.")
             if self._shelf.table(fibre, number) is None:
                 end = (number + 1) * fibre.slot_blocks
                 slot = _slot_of(fibre, formula, number, max(begin, number * fibre.slot_blocks), end)
