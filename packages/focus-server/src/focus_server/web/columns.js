@@ -47,7 +47,7 @@ export function channelColumns(job) {
     scales: (start) => {
       const channels = { name: "Channel", first, last, finest: 1 };
       if (Number.isNaN(start)) return [channels];
-      return [channels, { name: "Distance, m", first: metres(first, start), last: metres(last, start), finest: 0 }];
+      return [channels, { name: "Metres", first: metres(first, start), last: metres(last, start), finest: 0 }];
     },
   };
 }

@@ -46,7 +46,9 @@ export class Controls {
       event.preventDefault();
       start();
     });
-    form.addEventListener("input", () => {
+    // Some of its controls stand below the picture, outside of the form.
+    document.addEventListener("input", ({ target }) => {
+      if (/** @type {HTMLInputElement} */ (target).form !== form) return;
       this.blame("");
       edited();
     });

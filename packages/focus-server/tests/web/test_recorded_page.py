@@ -1,0 +1,124 @@
+"""Recordings on the page: played to their end, picked from the strip, and what is said when they cannot be had."""
+
+import time
+
+import numpy as np
+from playwright.sync_api import expect
+
+from focus_server.contract import Refusal
+
+
+def send_rows(server, count=30):
+    job = server.job
+    server.send_whole(job, list(range(count)), np.full((count, job.request.channels.amount, job.bins), 1e-3))
+    return job
+
+
+def test_a_recording_is_played_to_its_end_and_never_behind(open_page, server):
+    end = int(time.time()) - 60
+    page = open_page(f"?auto=1&view=1&channel=7&nfft=256&height=60&start={end - 20}&end={end}&playrate=2")
+    job = send_rows(server)
+    assert (job.request.start_time, job.request.end_time, job.request.playrate) == (end - 20, end, 2)
+    expect(page.get_by_test_id("connection")).to_have_text("playing")
+    expect(page.get_by_test_id("behind")).to_be_empty()
+    server.complete(job)
+    expect(page.get_by_test_id("connection")).to_have_text("complete")
+    expect(page.get_by_test_id("complete")).to_have_text("complete · 30 lines")
+    expect(page.get_by_test_id("behind")).to_be_empty()
+    assert server.deleted == [], "the picture of a recording stays, and so does its job"
+    page.get_by_test_id("play").click()
+    server.until(lambda: len(server.requests) == 2, "the same recording again")
+    assert server.requests[0] == server.requests[1]
+
+
+def test_a_proof_of_a_recording_holds_every_line(proof, server, read_proof):
+    end = int(time.time()) - 60
+    page, job = proof(view=0, cmin=1, cmax=5, start=end - 3, end=end)
+    rows = np.full((60, 5, job.bins), 1e-3, np.float32)
+    # One stream is far ahead of the others, as it may be when nothing waits for anything.
+    for stream, group in enumerate(job.groups):
+        server.send(job, list(range(60)), rows[:, group.min - 1 : group.max], stream)
+    server.complete(job)
+    expect(page.get_by_test_id("connection")).to_have_text("complete")
+    assert read_proof(page, newest=59).numbers[-60:].tolist() == list(range(60))
+
+
+def test_dragging_over_the_strip_plays_that_range(open_page, server):
+    now = time.time()
+    server.ranges = [[now - 300, now - 100], [now - 50, now]]
+    page = open_page("?channel=7&nfft=256")
+    recorded = page.get_by_test_id("recorded").locator("i")
+    expect(recorded).to_have_count(2)
+    assert server.asked_ranges[0]["end_time"] - server.asked_ranges[0]["start_time"] == 600
+    strip = page.get_by_test_id("timeline").bounding_box()
+
+    def x(age_s):
+        return strip["x"] + strip["width"] * (1 - age_s / 600)
+
+    page.mouse.move(x(250), strip["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(x(150), strip["y"] + 5, steps=4)
+    expect(page.get_by_test_id("timeline-hint")).to_contain_text(" s")
+    page.mouse.up()
+    request = server.job.request
+    assert abs(now - 250 - request.start_time) < 4
+    assert abs(now - 150 - request.end_time) < 4
+    assert page.get_by_test_id("mode").input_value() == "historic"
+    assert f"start={request.start_time:.0f}" in page.url
+    # A click is no range.
+    page.mouse.click(x(150), strip["y"] + 5)
+    assert len(server.requests) == 1
+
+
+def test_a_catalogue_that_is_down_is_said_and_the_live_view_goes_on(open_page, server):
+    sentence = "Recordings cannot be had now: MongoDB is down."
+    server.ranges = Refusal(503, sentence, "MongoDB", 5)
+    page = open_page("?auto=1&channel=7&nfft=256&lps=20")
+    job = send_rows(server, 1)
+    expect(page.get_by_test_id("connection")).to_have_text("live")
+    expect(page.get_by_test_id("recordings-error")).to_have_text(f"catalogue down: {sentence}")
+    expect(page.get_by_test_id("error")).to_be_empty()
+    server.ranges = [[time.time() - 100, time.time()]]
+    page.get_by_test_id("recordings-retry").click()
+    expect(page.get_by_test_id("recordings-error")).to_be_empty()
+    expect(page.get_by_test_id("recorded").locator("i")).to_have_count(1)
+    assert list(server.jobs) == [job.id]
+
+
+def test_what_was_not_recorded_is_said_with_the_servers_words(open_page, server):
+    server.refusals.append(Refusal(404, "No recording found in given time range", "start_time"))
+    end = int(time.time()) - 60
+    page = open_page(f"?auto=1&view=0&nfft=256&start={end - 20}&end={end}")
+    expect(page.get_by_test_id("error")).to_contain_text("No recording found in given time range")
+    expect(page.get_by_test_id("connection")).to_have_text("error")
+
+
+def test_back_to_the_present_without_a_reload(open_page, server):
+    end = int(time.time()) - 60
+    page = open_page(f"?auto=1&view=1&channel=7&nfft=256&lps=20&start={end - 20}&end={end}")
+    first = send_rows(server)
+    server.complete(first)
+    expect(page.get_by_test_id("connection")).to_have_text("complete")
+    page.get_by_test_id("mode").select_option("live")
+    server.until(lambda: len(server.jobs) == 2, "a live job")
+    assert not server.job.request.historic
+    send_rows(server, 1)
+    expect(page.get_by_test_id("connection")).to_have_text("live")
+    expect(page.get_by_test_id("complete")).to_be_empty()
+    server.until(lambda: server.deleted == [first.id], "the recording's job ended")
+    assert "start=" not in page.url
+
+
+def test_a_time_that_cannot_be_read_is_said(open_page, server):
+    page = open_page("?channel=7")
+    page.get_by_test_id("mode").select_option("historic")
+    page.get_by_test_id("start-time").fill("yesterday")
+    page.get_by_test_id("play").click()
+    expect(page.get_by_test_id("error")).to_contain_text("The start is no time; write it like")
+    assert server.requests == []
+    page.get_by_test_id("start-time").fill("2026-01-31 10:00:00.5")
+    page.get_by_test_id("end-time").fill("2026-01-31T10:00:30Z")
+    page.get_by_test_id("playrate").select_option("5")
+    page.get_by_test_id("play").click()
+    request = server.job.request
+    assert (request.start_time, request.end_time, request.playrate) == (1769853600.5, 1769853630, 5)
