@@ -104,10 +104,19 @@ def test_the_longest_of_a_column_is_shown_and_a_hole_breaks_the_line():
     assert peak[1] == pytest.approx(AXIS.x(20 * SECOND), abs=2)
 
 
+def test_what_was_due_before_the_picture_begins_is_shown_at_its_edge():
+    due = np.arange(5, 15, dtype=np.int64) * SECOND
+    late = HopSeries("row", due, due + 40 * SECOND, [])
+    lane = latency_lane(Axis(40 * SECOND, 60 * SECOND, WALL, 0), [late], ["row"])
+    assert [corner[1] for corner in points(lane.lines[0].path)] == [GUTTER + 1]
+    assert lane.dots[0].label == "row 40 s"
+    assert latency_lane(Axis(70 * SECOND, 90 * SECOND, WALL, 0), [late], ["row"]) is None
+
+
 def test_records_without_a_due_time_have_no_latency_but_do_have_gaps():
-    nobody_said = HopSeries("row", np.zeros(1000, np.int64), steady(but=(40, 60)).seen_ns[:1000], [])
+    nobody_said = HopSeries("row", np.zeros(800, np.int64), steady(but=(40, 60)).seen_ns, [])
     assert latency_lane(AXIS, [nobody_said], ["row"]) is None
-    lane = gap_lane(AXIS, [HopSeries("row", np.zeros(800, np.int64), steady(but=(40, 60)).seen_ns, [])], ["row"], [])
+    lane = gap_lane(AXIS, [nobody_said], ["row"], [])
     (silent,) = (bar for bar in lane.bars if bar.look == "silent")
     assert silent.x == pytest.approx(AXIS.x(40 * SECOND), abs=2)
     assert silent.x + silent.width == pytest.approx(AXIS.x(60 * SECOND), abs=2)

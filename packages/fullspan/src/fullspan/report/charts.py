@@ -68,17 +68,17 @@ def latency_lane(axis: Axis, series: Iterable[HopSeries], hops: Sequence[str]) -
 
 
 def _columns(axis: Axis, series: Iterable[HopSeries]) -> list[tuple[float, float]]:
-    """Return the longest latency, ms, per column of the picture, at the column's place."""
-    due = [one.due_ns[one.due_ns > 0] for one in series if (one.due_ns > 0).any()]
-    late = [(one.seen_ns - one.due_ns)[one.due_ns > 0] / 1e6 for one in series if (one.due_ns > 0).any()]
-    if not due:
-        return []
-    moments, values = np.concatenate(due), np.concatenate(late)
-    inside = (moments >= axis.began_ns) & (moments <= axis.ended_ns)
-    places = ((moments[inside] - axis.began_ns) / (axis.ns_per_pixel * BIN)).astype(np.int64)
+    """Return the longest latency, ms, per column of the picture, at the column's place.
+
+    What was due before the picture begins, and yet seen in it, is shown at its left edge.
+    """
     longest: dict[int, float] = {}
-    for place, value in zip(places.tolist(), values[inside].tolist(), strict=True):
-        longest[place] = max(value, longest.get(place, value))
+    for one in series:
+        inside = (one.due_ns > 0) & (one.seen_ns >= axis.began_ns) & (one.due_ns <= axis.ended_ns)
+        due, seen = one.due_ns[inside], one.seen_ns[inside]
+        places = (np.maximum(0, due - axis.began_ns) / (axis.ns_per_pixel * BIN)).astype(np.int64)
+        for place, value in zip(places.tolist(), ((seen - due) / 1e6).tolist(), strict=True):
+            longest[place] = max(value, longest.get(place, value))
     start = axis.x(axis.began_ns)
     return [(round(start + (place + 0.5) * BIN, 1), longest[place]) for place in sorted(longest)]
 

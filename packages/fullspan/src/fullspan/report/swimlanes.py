@@ -16,6 +16,7 @@ __all__ = ["Measured", "Swimlanes", "draw", "draw_test"]
 HEAD: Final = 34.0  # above the first lane, for the axis in UTC
 FOOT: Final = 26.0
 MOST_ROWS: Final = 4
+TOLD_ELSEWHERE: Final = ("test", "fault.injected", "fault.healed")  # as bars
 MARGIN: Final = 0.01  # of a test's time, before and after it in its own picture
 
 
@@ -96,7 +97,7 @@ def _event_lanes(axis: Axis, events: Iterable[Event]) -> list[Lane]:
     for event in events:
         component = event.attributes.get("component")
         grouped.setdefault(str(component) if component else event.kind, []).append(event)
-    return [_dots(axis, name, of_lane) for name, of_lane in grouped.items() if name not in ("test", "fault")]
+    return [_dots(axis, name, of_lane) for name, of_lane in grouped.items() if name not in TOLD_ELSEWHERE]
 
 
 def _dots(axis: Axis, name: str, events: Sequence[Event]) -> Lane:
@@ -117,7 +118,10 @@ def _look(event: Event) -> str:
 
 
 def _room(x: float, text: str, ends: list[float]) -> tuple[str, str, int]:
-    """Find a row in which a label fits beside its dot, on the right or else on the left; without room there is none."""
+    """Find a row in which a label fits beside its dot, on the right or else on the left; without room there is none.
+
+    A dot without a label stands where it hides nobody else's, else in a row below all labels.
+    """
     label = text if len(text) <= 48 else text[:47].rstrip() + "…"
     width = CHARACTER * len(label) + 14
     for row in range(MOST_ROWS):
@@ -129,7 +133,10 @@ def _room(x: float, text: str, ends: list[float]) -> tuple[str, str, int]:
         if x + width > WIDTH and x - width >= max(ends[row], GUTTER):
             ends[row] = x + 6
             return "end", label, row
-    return "start", "", 0
+    row = next((row for row, end in enumerate(ends) if x - 5 >= end), MOST_ROWS)
+    if row == len(ends):
+        ends.append(0.0)
+    return "start", "", row
 
 
 def _bar_lanes(axis: Axis, tests: Sequence[TestRecord], faults: Sequence[FaultRecord]) -> list[Lane]:
