@@ -17,7 +17,7 @@ from fullspan.testing import running_mongodb
 
 pytestmark = pytest.mark.anyio
 
-AT_ONCE_S = 1.0  # an answer that waited for MongoDB would come after 1.5 s
+AT_ONCE_S = 1.0  # an answer that waited for MongoDB would come after 1.2 s
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from fullspan.testing import running_mongodb
 
 SECOND = 1_000_000_000
 T0_NS = 1_700_000_000 * SECOND
+PATIENCE_S = 10
+"""Where deadlines are not what is tested, a busy machine has more time."""
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +41,7 @@ def mongo(mongo_server, database):
 
 @pytest.fixture
 async def catalogue(mongo, anyio_backend):
-    async with Catalogue(MongoAddress(mongo.url)) as opened:
+    async with Catalogue(MongoAddress(mongo.url), PATIENCE_S) as opened:
         yield opened
 
 

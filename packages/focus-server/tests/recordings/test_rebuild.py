@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from focus_server.errors import CatalogueDown
+from focus_server.recordings.address import MongoAddress
+from focus_server.recordings.catalogue import Catalogue
 from focus_server.recordings.prodml import write_recording
 from focus_server.recordings.rebuild import rebuild
 
@@ -165,10 +167,11 @@ async def test_an_outage_is_caught_up(mongo, catalogue, base, write):
     entries = [write(slot) for slot in range(3)]
     mongo.kill()
     try:
-        with pytest.raises(CatalogueDown):
-            await catalogue.finished(entries[0])
-        with pytest.raises(CatalogueDown):
-            await rebuild(catalogue, base)
+        async with Catalogue(MongoAddress(mongo.url), 0.5) as hurried:
+            with pytest.raises(CatalogueDown):
+                await hurried.finished(entries[0])
+            with pytest.raises(CatalogueDown):
+                await rebuild(hurried, base)
     finally:
         mongo.start()
     assert (await rebuild(catalogue, base)).added == 3

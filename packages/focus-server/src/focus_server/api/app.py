@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -22,6 +23,9 @@ from focus_server.jobs import LocalAnalyzer
 from focus_server.recordings.address import MongoAddress
 from focus_server.recordings.catalogue import Catalogue
 from focus_server.settings import ServeSettings
+
+_CATALOGUE_ANSWER_S: Final = 1.2
+"""Leaves what a busy machine needs of the two seconds within which a client is told that MongoDB is down."""
 
 
 def create_app(settings: ServeSettings) -> FastAPI:
@@ -66,4 +70,6 @@ def create_app(settings: ServeSettings) -> FastAPI:
 
 
 def _catalogue(settings: ServeSettings) -> Catalogue | None:
-    return Catalogue(MongoAddress(settings.mongo_url.get_secret_value())) if settings.mongo_url else None
+    if settings.mongo_url is None:
+        return None
+    return Catalogue(MongoAddress(settings.mongo_url.get_secret_value()), _CATALOGUE_ANSWER_S)

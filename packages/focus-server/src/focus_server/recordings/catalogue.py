@@ -37,6 +37,8 @@ _AHEAD_NS: Final = 86_400 * 1_000_000_000
 """Recordings that begin later than this from now are not looked for."""
 _TRY_S: Final = 0.4
 """Together with the deadline of a narrower question this stays below two seconds."""
+_LONGEST_SEARCH_S: Final = 10.0
+"""For a long time of which MongoDB answers every piece."""
 _GUID: Final = re.compile(r"[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}", re.ASCII)
 
 _RECORDING_INDEXES: Final = ("start_time", "end_time", "deleted")
@@ -183,19 +185,23 @@ class Catalogue:
         """Give all documents, not deleted, of recordings that may reach from one time to another."""
         windows = Windows(date_ms(start_ns - LONGEST_NS), date_ms(min(end_ns, time.time_ns() + _AHEAD_NS)) + 1)
         documents: list[Document] = []
+        until_s = time.monotonic() + _LONGEST_SEARCH_S
         while windows:
+            if time.monotonic() > until_s:
+                raise CatalogueDown("MongoDB is too slow now for so long a time; ask for a shorter one.")
             low, high = (date(ms * MILLISECOND) for ms in windows.piece)
             began_s = time.monotonic()
             try:
                 async with self._mongo.asking(_TRY_S if windows.is_a_try else None) as database:
                     wanted = {"start_time": {"$gte": low, "$lt": high}, **_LIVING}
-                    documents += await database[base.guid].find(wanted, _only(fields)).to_list()
+                    found = await database[base.guid].find(wanted, _only(fields)).to_list()
             except CatalogueDown:
                 if not windows.is_a_try:
                     raise
                 windows.too_wide()
             else:
-                windows.answered(time.monotonic() - began_s)
+                windows.answered(time.monotonic() - began_s, len(found))
+                documents += found
         return documents
 
     async def deleted(self, base_path: Path, uuids: Iterable[str]) -> int:

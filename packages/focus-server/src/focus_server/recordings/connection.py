@@ -1,6 +1,7 @@
 """The connection to MongoDB: every question has a deadline, and every failure becomes one sentence."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Self
@@ -20,7 +21,8 @@ from focus_server.recordings.document import Document
 _log = structlog.get_logger()
 
 ANSWER_S: Final = 1.5
-_MARGIN_S: Final = 0.2
+"""For commands that belong together."""
+_MARGIN_S: Final = 0.1
 _CLOSE_S: Final = 0.3
 _CONNECTIONS: Final = 20
 
@@ -36,6 +38,7 @@ class Connection:
 
     async def __aenter__(self) -> Self:
         ms = int(self._answer_s * 1000)
+        logging.getLogger("pymongo.client").setLevel(logging.CRITICAL)  # what fails in its background is told here
         try:
             self._client = AsyncMongoClient(
                 self.address.url,

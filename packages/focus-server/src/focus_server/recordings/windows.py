@@ -5,6 +5,7 @@ from typing import Final
 _FIRST_MS: Final = 2 * 3600 * 1000
 _QUICK_S: Final = 0.1
 _GROWTH: Final = 4
+_GROWTH_WHERE_NOTHING_IS: Final = 16
 
 
 class Windows:
@@ -28,13 +29,13 @@ class Windows:
         """True when the piece may be too wide."""
         return self._width_ms > _FIRST_MS
 
-    def answered(self, took_s: float) -> None:
+    def answered(self, took_s: float, found: int) -> None:
         """Go on to the next piece."""
         self._end_ms = self.piece[0]
         if took_s < _QUICK_S:
-            self._width_ms *= _GROWTH
+            self._width_ms *= _GROWTH if found else _GROWTH_WHERE_NOTHING_IS
         elif self.is_a_try:
-            self._width_ms //= _GROWTH
+            self._width_ms = max(_FIRST_MS, self._width_ms // _GROWTH)
 
     def too_wide(self) -> None:
         """Ask for less."""
