@@ -20,7 +20,8 @@ __all__ = ["LOOKS", "debt_lane", "gap_lane", "latency_lane"]
 LOOKS: Final = 6  # as many colours the style sheet has for lines
 LATENCY_HEIGHT: Final = 120.0
 DEBT_HEIGHT: Final = 72.0
-HEAD: Final = 10.0
+HEAD: Final = 18.0  # above the top of a scale, where a peak's label may stand
+PEAK_LIFT: Final = 4.0
 BIN: Final = 2.0  # units of width for which one value is drawn
 SHORTEST_BREAK: Final = 8.0
 KEY_TOP: Final = 36.0
@@ -98,8 +99,8 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _peak(x: float, y: float, label: str, title: str) -> Dot:
-    """Name a peak on its left, where the line usually comes from far below, unless there is no room."""
-    return Dot(x, y, "plain", label, "end" if x > GUTTER + LABEL else "start", title)
+    """Name a peak above the line, on its left, unless there is no room."""
+    return Dot(x, y, "plain", label, "end" if x > GUTTER + LABEL else "start", title, lift=PEAK_LIFT)
 
 
 def gap_lane(axis: Axis, series: Sequence[HopSeries], hops: Sequence[str], events: Iterable[Event]) -> Lane | None:

@@ -33,6 +33,8 @@ class Dot:
     label: str
     anchor: str
     title: str
+    lift: float = -4.0
+    """How far above the dot's middle the label stands; the usual one is beside it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def draw_test(events: Sequence[Event], test: TestRecord, measured: Measured) -> 
         return None
     margin = round((test.ended_mono_ns - test.began_mono_ns) * MARGIN)
     axis = _axis(test.began_mono_ns - margin, test.ended_mono_ns + margin, events[0])
-    within = [event for event in events if axis.shows(event.mono_ns)]
+    within = [event for event in events if test.began_mono_ns <= event.mono_ns <= test.ended_mono_ns]
     return _picture(axis, within, [], test.faults, measured)
 
 
