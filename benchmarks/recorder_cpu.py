@@ -130,6 +130,8 @@ def main() -> None:
         recorder, bare, share = measure(options.n, Path(folder))
     print(f"recorded: {share:.2f} s of the fibre in a second; far below 1 this machine was too busy to play it")
     recording = show("recorder", recorder, "core")
+    if share > 0:
+        print(f"  for a second of the fibre: {sum(recorder) / len(recorder) / share:.3f} core")
     reading = show("reading alone", bare, "core")
     print(f"ratio recorder / reading alone: {recording / reading:.2f} (claim: the first under 0.3 core)")
 

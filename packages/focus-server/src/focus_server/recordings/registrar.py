@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Never
@@ -23,15 +23,25 @@ _log = structlog.get_logger()
 
 REBUILD_S: Final = 10.0
 RETRY_S: Final = 2.0
+LOST_S: Final = 60.0
+"""Entered as running, but recorded by nobody for so long: what is left of a run whose blocks are gone."""
 _MAX_WAITING: Final = 100_000
 
 
 class Registrar:
-    """Enters recordings into a catalogue; nobody ever waits for it longer than `Catalogue` does."""
+    """Enters recordings into a catalogue; nobody ever waits for it longer than `Catalogue` does.
 
-    def __init__(self, catalogue: Catalogue, base: Path) -> None:
+    `running` gives the uuids of what is being recorded now.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, base: Path, running: Callable[[], set[str]], lost_s: float = LOST_S
+    ) -> None:
         self._catalogue = catalogue
         self._base = base
+        self._running = running
+        self._lost_s = lost_s
+        self._missing_since_s: dict[str, float] = {}
         self._entries: OrderedDict[str, RecordingEntry] = OrderedDict()
         self._deleted: dict[str, None] = {}
         self._news = asyncio.Event()
@@ -92,6 +102,7 @@ class Registrar:
             rebuilt = await rebuild(self._catalogue, self._base, refused=self._refused)
             if rebuilt.changed:
                 _log.info("catalogue.rebuilt", added=rebuilt.added, closed=rebuilt.closed, gone=rebuilt.gone)
+            await self._remove_lost(time.monotonic())
 
     async def _tell_deleted(self) -> None:
         told = list(self._deleted)
@@ -99,3 +110,14 @@ class Registrar:
             await self._catalogue.deleted(self._base, told)
             for uuid in told:
                 self._deleted.pop(uuid, None)
+
+    async def _remove_lost(self, now_s: float) -> None:
+        """Note as deleted what nobody records any more; if its blocks still come, it is entered again as finished."""
+        known = await self._catalogue.known(self._base)
+        missing = {uuid for uuid, is_finished in known.items() if not is_finished}
+        missing -= self._running() | self._entries.keys()
+        self._missing_since_s = {uuid: self._missing_since_s.get(uuid, now_s) for uuid in missing}
+        lost = [uuid for uuid, since_s in self._missing_since_s.items() if now_s - since_s >= self._lost_s]
+        if lost:
+            await self._catalogue.deleted(self._base, lost)
+            _log.info("catalogue.never_finished", recordings=len(lost))

@@ -85,6 +85,11 @@ class Slots:
         """Return for how many slots blocks are waited for."""
         return len(self._open)
 
+    def uuids(self) -> set[str]:
+        """Return the identities of the recordings that are being made."""
+        writing = [] if self._writing is None else [self._writing]
+        return {slot.fibre.uuid(slot.number) for slot in [*self._open.values(), *self._ready.values(), *writing]}
+
     def take(self, fibre: RecordedFibre, block: Block, tag: int, now_s: float) -> bool:
         """Put a block in its place; `tag` is its delivery, which is kept until the block is in a file on the disk.
 
