@@ -210,7 +210,7 @@ def test_schema_version_and_help(run: Run):
     assert schema["properties"]["schema"]["const"] == "fullspan/stack/1"
     assert run("--version").stdout == f"fullspan, version {__version__}\n"
     shown = run("--help").stdout
-    for word in ("up", "status", "logs", "down", "run", "schema", "config"):
+    for word in ("up", "status", "logs", "down", "run", "doctor", "schema", "config"):
         assert f"\n  {word} " in shown
     assert "Exit codes" in shown.replace("Exit\n  codes", "Exit codes")
     assert "--fixed-ports" in run("up", "-h").stdout
