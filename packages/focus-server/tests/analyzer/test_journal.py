@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import time
+import warnings
 from datetime import UTC, datetime
 
 import numpy as np
@@ -37,6 +39,9 @@ def written(server, until):
             return await until(lambda: jobs.find_one({"job_id": job_id, **fields}, {"_id": 0}), f"{job_id}: {fields}")
 
         yield wait
+    with warnings.catch_warnings():  # the driver leaves a socket behind when it is closed while it connects
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

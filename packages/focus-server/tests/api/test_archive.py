@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import time
+import warnings
 
 import httpx
 import pymongo
@@ -64,7 +66,10 @@ def mongo(server):
     with contextlib.closing(pymongo.MongoClient(server.url, timeoutMS=5000)) as client:
         for name in client.get_default_database().list_collection_names():
             client.get_default_database().drop_collection(name)
-    return server
+    yield server
+    with warnings.catch_warnings():  # the driver leaves a socket behind when it is closed while it connects
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """A real MongoDB server for the tests of this folder, empty at the start of each test, and recordings to enter."""
 
 import contextlib
+import gc
+import warnings
 
 import pymongo
 import pytest
@@ -36,7 +38,10 @@ def database(mongo_server):
 @pytest.fixture
 def mongo(mongo_server, database):
     """The server; a test may kill or hang it, but starts and resumes it again."""
-    return mongo_server
+    yield mongo_server
+    with warnings.catch_warnings():  # the driver leaves a socket behind when it is closed while it connects
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

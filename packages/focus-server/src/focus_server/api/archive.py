@@ -81,8 +81,7 @@ async def _in_background(catalogue: Catalogue) -> AsyncIterator[None]:
         yield
     finally:
         watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await watch
+        await asyncio.wait({watch}, timeout=_LOOK_S)
 
 
 async def _watch(catalogue: Catalogue) -> Never:

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final, Self
 
 import pymongo
@@ -22,9 +23,14 @@ _log = structlog.get_logger()
 
 ANSWER_S: Final = 1.5
 """For commands that belong together."""
-_MARGIN_S: Final = 0.1
+_MARGIN_S: Final = 0.3
+"""After the deadline, for what the driver does not end by itself; a cancellation would cost it a socket."""
+_LEAST_S: Final = 0.01
 _CLOSE_S: Final = 0.3
-_CONNECTIONS: Final = 20
+_AT_ONCE: Final = 16
+"""Questions that are asked at once; others wait for their turn, within their deadline."""
+_UNLIMITED: Final = 1_000_000
+"""The driver never waits for a turn itself: a wait that is cut off may keep its turn for ever, until Python 3.12."""
 
 
 class Connection:
@@ -34,6 +40,7 @@ class Connection:
         self.address = address
         self._answer_s = answer_s
         self._client: AsyncMongoClient[Document] | None = None
+        self._turns = asyncio.Semaphore(_AT_ONCE)
         self._state = Dependency(state="unknown", detail="MongoDB has not been asked yet.")
 
     async def __aenter__(self) -> Self:
@@ -48,7 +55,8 @@ class Connection:
                 unicode_decode_error_handler="replace",
                 journal=True,  # what was written survives a kill of the server
                 minPoolSize=1,  # made in the background, where a slow link has longer than one call may take
-                maxPoolSize=_CONNECTIONS,
+                maxPoolSize=_UNLIMITED,
+                maxConnecting=_UNLIMITED,
                 serverSelectionTimeoutMS=ms,
                 connectTimeoutMS=ms,
                 socketTimeoutMS=ms,
@@ -60,15 +68,8 @@ class Connection:
 
     async def __aexit__(self, *_: object) -> None:
         client, self._client = self._client, None
-        if client is None:
-            return
-        for _attempt in range(
-            2
-        ):  # what the first one could not tell a server that hangs, the second one does not try again
-            with suppress(TimeoutError, PyMongoError, OSError):
-                async with asyncio.timeout(_CLOSE_S):
-                    await client.close()
-                    return
+        if client is not None and not await _closed(client):
+            await _closed(client)  # what the first one could not tell a server that hangs, this one does not try again
 
     @property
     def state(self) -> Dependency:
@@ -86,9 +87,11 @@ class Connection:
         deadline_s = self._answer_s if answer_s is None else answer_s
         cancelled_before = _cancellations()
         try:
-            with pymongo.timeout(deadline_s):
-                async with asyncio.timeout(deadline_s + _MARGIN_S):
-                    yield self._client[self.address.database]
+            async with asyncio.timeout(deadline_s + _MARGIN_S):
+                until_s = time.monotonic() + deadline_s
+                async with self._turns:
+                    with pymongo.timeout(max(_LEAST_S, until_s - time.monotonic())):
+                        yield self._client[self.address.database]
         except (PyMongoError, BSONError, TimeoutError, OSError) as error:
             if answer_s is None:
                 self._is("down", explain(error))
@@ -112,3 +115,13 @@ def _pass_on_cancellation(before: int) -> None:
     """Cancel again what was cancelled meanwhile: PyMongo uses `wait_for`, which may swallow that until Python 3.12."""
     if _cancellations() > before:
         raise asyncio.CancelledError
+
+
+async def _closed(client: AsyncMongoClient[Document]) -> bool:
+    """Close a client as far as that can be done in a moment; tell whether all of it was."""
+    closing = asyncio.ensure_future(client.close())
+    done, _ = await asyncio.wait({closing}, timeout=_CLOSE_S)
+    if not done:
+        closing.cancel()
+        await asyncio.wait({closing}, timeout=_CLOSE_S)
+    return closing.done() and not closing.cancelled() and closing.exception() is None
