@@ -105,3 +105,24 @@ async def test_a_wrong_password_is_named_and_not_shown(mongo):
     async with Catalogue(wrong) as catalogue:
         sentence = await refused(catalogue.ping(), "user or the password")
     assert wrong.url.partition("@")[0].rpartition(":")[2] not in sentence
+
+
+async def test_bursts_that_are_cut_off_leave_nothing_stuck(mongo, filled):
+    async with Catalogue(MongoAddress(mongo.url), 0.3) as catalogue:
+        outcomes = []
+        for _ in range(4):
+            burst = asyncio.gather(*(catalogue.find(*NEAR) for _ in range(60)), return_exceptions=True)
+            impatient = [asyncio.create_task(catalogue.find(*NEAR)) for _ in range(20)]
+            await asyncio.sleep(0.02)  # some have been asked, some have not
+            mongo.hang()
+            for task in impatient:
+                task.cancel()
+            try:
+                outcomes += await burst
+                await asyncio.wait(impatient)
+            finally:
+                mongo.resume()
+            assert await works_again(catalogue) == filled
+        assert any(isinstance(outcome, CatalogueDown) for outcome in outcomes)
+        assert all(outcome == filled or isinstance(outcome, CatalogueDown) for outcome in outcomes)
+        await works_again(catalogue)
