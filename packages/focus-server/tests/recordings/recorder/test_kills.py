@@ -46,7 +46,7 @@ async def test_killed_at_random_moments_it_loses_nothing(
     await feeding
     with recorder_process(source) as process:
         found = await wait_recorded(source)
-        assert process.end() == 0
+        assert process.end() == 0, process.log.read_text()[-3000:]
     await nothing_waits(source)
     assert len(source.published) == 2 * blocks
     assert len(found.files) == blocks // 10
