@@ -22,6 +22,7 @@ lint: setup ## ruff, mypy, import rules
 
 unit: setup ## the packages' own tests
 	@scripts/test unit
+	@scripts/test timed
 
 suites: setup ## the end-to-end suites on a real stack
 	@scripts/test suites

@@ -20,6 +20,7 @@ BLOCK_NS = 100_000_000
 GROUP_0 = "fiber.*.0"
 
 
+@pytest.mark.outages
 @pytest.mark.e2e
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [Hang, Kill, Stop, Restart], ids=lambda kind: kind.kind)

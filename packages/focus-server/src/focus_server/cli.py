@@ -14,7 +14,7 @@ from focus_server.errors import FocusError
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "serve": ("focus_server.api.command", "Answer REST and WebSocket clients and serve LiveView."),
     "analyze": ("focus_server.analyzer.command", "Turn live blocks into spectrograms and stream them over gRPC."),
-    "record": ("focus_server.recordings.command", "Record the live fibre in rolling files."),
+    "record": ("focus_server.recordings.recorder.command", "Record the live fibre in rolling files."),
     "replay": ("focus_server.fiber.command", "Play a recording as a live fibre."),
     "sample": ("focus_server.fiber.command", "Take the sample recording out of the package that carries it."),
     "import": ("focus_server.recordings.import_command", "Enter recordings that the catalogue does not know."),

@@ -72,6 +72,11 @@ class Oracle:
         return float("inf") if np.isnan(deviation).any() else float(deviation.max())
 
 
+@pytest.fixture(scope="session", autouse=True)
+async def one_loop(anyio_backend):
+    """One event loop for all tests: gRPC hands the last events of a closed server to the loop that it was made in."""
+
+
 @pytest.fixture(scope="session")
 def oracle():
     return Oracle

@@ -172,6 +172,7 @@ async def test_without_a_catalogue_nothing_is_kept(bench, source):
     await journal.run(made.jobs.states)
 
 
+@pytest.mark.timed
 async def test_an_analyzer_whose_mongodb_is_away_plays_all_the_same(
     analyzer_process, archive, source, server, written, body, until
 ):

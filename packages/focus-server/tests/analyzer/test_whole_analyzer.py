@@ -187,6 +187,7 @@ async def newest_sample(client, fibre, sample):
     return age_s is not None and time.time() - age_s >= fibre.grid.time_ns(sample) / 1e9 - 1e-3
 
 
+@pytest.mark.timed
 async def test_sigterm_tells_viewers_and_keeps_the_jobs(analyzer, publisher, watch, until, source, body, unused_site):
     fibre = source(np.zeros((4, 4000), np.int16), site=unused_site)
     running = analyzer(site=unused_site)
@@ -307,7 +308,7 @@ def test_a_second_analyzer_of_the_same_folder_is_refused(analyzer, tmp_path, unu
     command = [sys.executable, "-m", "focus_server", "analyze", "--analyzer-socket", str(tmp_path / "other.sock")]
     second = subprocess.run(command, env=running.environment, capture_output=True, text=True, check=False)
     assert second.returncode == 3
-    assert "Another analyzer uses the state folder" in second.stderr
+    assert "Another analyzer uses the folder" in second.stderr
     assert running.process.poll() is None
 
 

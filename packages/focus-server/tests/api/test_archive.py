@@ -20,7 +20,7 @@ from fullspan.testing import running_mongodb
 
 from .conftest import serving
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timed]
 
 S = 1_000_000_000
 T0_S = 1_700_000_000

@@ -348,6 +348,7 @@ async def test_the_last_viewer_closes_the_stream_and_the_next_opens_it_again(ana
             await analyzer.wait_for_streams(0)
 
 
+@pytest.mark.timed
 async def test_a_signal_ends_the_server_in_time_although_a_viewer_is_stuck(analyzer):
     analyzer.add_job()
     environment = {**os.environ, "FOCUS_ANALYZER_SOCKET": str(analyzer.socket_path)}

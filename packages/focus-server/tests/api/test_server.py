@@ -51,6 +51,7 @@ def run(environment, tmp_path, *options):
     )
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_within_two_seconds_although_viewers_are_connected(start, number, code):
     process, address = start()

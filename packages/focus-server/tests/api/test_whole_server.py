@@ -166,6 +166,7 @@ async def test_the_fibre_is_the_one_that_is_replayed(focus):
     assert sensors == {"sensors": list(range(CHANNELS))}
 
 
+@pytest.mark.timed
 async def test_the_life_of_a_job(focus):
     before = await focus.jobs()
     job = await focus.configure(7, nfft=256, lines_per_second=20, band=(10, 400))

@@ -182,6 +182,7 @@ async def test_it_starts_without_a_broker_and_a_stop_keeps_what_waits(player, re
     check_contiguous(blocks[stopped["waiting"] :])
 
 
+@pytest.mark.timed
 async def test_a_stop_while_the_broker_hangs_is_quick(player, reader, rabbitmq):
     async with reader(rabbitmq.amqp_url, "stop") as seen:
         with player(rabbitmq.amqp_url, "--site", "stop") as running:

@@ -9,7 +9,7 @@ from focus_server.errors import CatalogueDown
 from focus_server.recordings.address import MongoAddress
 from focus_server.recordings.catalogue import Catalogue
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timed]
 
 LONGEST_S = 2.5  # the deadline of 1.5 s, and what a busy machine adds to it
 BACK_S = 20

@@ -32,6 +32,7 @@ def answer_with(listener, data, after=0.0):
     return thread
 
 
+@pytest.mark.timed
 def test_an_accepted_connection_is_no_answer(listener):
     began = time.monotonic()
     with question(listener).ask() as asked:

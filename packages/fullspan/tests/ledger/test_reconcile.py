@@ -299,6 +299,7 @@ def test_agrees_with_the_plain_model(drawn, limit):
             assert violation.swapped_with == model.wrong_content(ledger, journeys, violation.hop, violation.key)
 
 
+@pytest.mark.timed
 def test_a_hundred_thousand_observations_take_about_a_second():
     n = 25_000
     ledger, journeys = history(n), rows(n)

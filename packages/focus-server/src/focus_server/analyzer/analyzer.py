@@ -14,10 +14,10 @@ from focus_server.analyzer.intake import Intake
 from focus_server.analyzer.jobs import Jobs
 from focus_server.analyzer.journal import Journal
 from focus_server.analyzer.kernel import kernel_name
-from focus_server.analyzer.lock import only_one
 from focus_server.analyzer.making import JobMaker
 from focus_server.analyzer.store import JobStore
 from focus_server.fiber.broker import BrokerAddress
+from focus_server.lock import only_one
 from focus_server.recordings.address import MongoAddress
 from focus_server.recordings.catalogue import Catalogue
 from focus_server.settings import AnalyzerSettings
@@ -46,7 +46,10 @@ class Analyzer:
         Raises `FocusError` when the state folder or the socket belongs to another analyzer.
         """
         settings = self._settings
-        with only_one(settings.state_dir), control_socket(settings.analyzer_socket) as listener:
+        with (
+            only_one(settings.state_dir, "lock", "analyzer", "--state-dir"),
+            control_socket(settings.analyzer_socket) as listener,
+        ):
             server = ControlServer(self._control.app, listener)
             reopened = await self._maker.reopen()
             try:

@@ -1,6 +1,7 @@
 """The command `analyze`."""
 
 import asyncio
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -34,5 +35,6 @@ def analyze(config: Path | None, **options: object) -> None:
     """
     settings = AnalyzerSettings.load(config, **options)
     configure_logging(settings.log_level)
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what the broker does is said once, in our own events
     if asyncio.run(Analyzer(settings).run()) is signal.SIGINT:
         sys.exit(130)

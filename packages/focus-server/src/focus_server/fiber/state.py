@@ -1,7 +1,5 @@
 """What a replay keeps from run to run in its state folder: the grid it plays on, the last epoch, the outbox."""
 
-import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from focus_server.errors import FocusError
 from focus_server.fiber.grid import NANOSECONDS, FiberGrid
+from focus_server.lock import only_one
 
 GRID_FILE: Final = "grid.json"
 LOCK_FILE: Final = "replay.lock"
@@ -48,28 +47,11 @@ def replay_state(folder: Path, rate: Fraction, before_s: float = 0.0) -> Iterato
     A restarted replay goes on on the same grid, so the time it was away is a gap. Another sampling rate, or a clock
     that was set back before the grid's beginning, begins a new grid at the last whole second, `before_s` before now.
     """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise FocusError(f"The state folder {folder} cannot be used: {error.strerror}.") from error
-    try:
-        _take_lock(lock, folder)
+    with only_one(folder, LOCK_FILE, "interrogator", "--state-dir"):
         stored = _next_run(_read(folder / GRID_FILE), rate, time.time_ns(), round(before_s * NANOSECONDS))
         _write(folder / GRID_FILE, stored)
         grid = FiberGrid(stored.t0_ns, stored.fs_num, stored.fs_den)
         yield ReplayState(grid, stored.epoch, folder / OUTBOX_FOLDER)
-    finally:
-        os.close(lock)
-
-
-def _take_lock(lock: int, folder: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise FocusError(
-            f"Another interrogator plays with the state folder {folder}. Stop it, or choose another folder."
-        ) from None
 
 
 def _next_run(stored: _StoredGrid | None, rate: Fraction, now_ns: int, before_ns: int) -> _StoredGrid:

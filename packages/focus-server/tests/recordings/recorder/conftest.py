@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 
 from focus_server.fiber import Block, FiberAnnouncement, FiberGrid, announcement_key, encode, group_count, group_range
 from focus_server.fiber.broker import BrokerAddress, BrokerConnection, Properties
-from focus_server.recordings.consumer import queue_name
-from focus_server.recordings.recorder import Recorder
+from focus_server.recordings.recorder.consumer import queue_name
+from focus_server.recordings.recorder.recorder import Recorder
 from focus_server.settings import RecordSettings
 from fullspan.testing import running_rabbitmq
 

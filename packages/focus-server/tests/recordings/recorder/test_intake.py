@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from focus_server.fiber import announcement_key, encode, routing_key
-from focus_server.recordings.disk import REFUSED_S, Disk
-from focus_server.recordings.fibre import RecordedFibre
-from focus_server.recordings.fibres import Fibres
-from focus_server.recordings.intake import HELD_S, Intake
 from focus_server.recordings.prodml import sample_times_ns
-from focus_server.recordings.slots import Slots
+from focus_server.recordings.recorder.disk import REFUSED_S, Disk
+from focus_server.recordings.recorder.fibre import RecordedFibre
+from focus_server.recordings.recorder.fibres import Fibres
+from focus_server.recordings.recorder.intake import HELD_S, Intake
+from focus_server.recordings.recorder.slots import Slots
 
 SECOND = 10**9
 RETENTION_S = 100

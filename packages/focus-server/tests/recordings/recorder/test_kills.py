@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from focus_server.errors import SettingsError
-from focus_server.recordings.command import record
 from focus_server.recordings.prodml import read_entry
+from focus_server.recordings.recorder.command import record
 
 pytestmark = pytest.mark.anyio
 

@@ -8,11 +8,11 @@ from structlog.testing import capture_logs
 
 from focus_server.fiber.formula import ReplayFormula, ReplayOptions
 from focus_server.fiber.recording import Recording
-from focus_server.recordings.disk import Disk
-from focus_server.recordings.fibre import RecordedFibre
-from focus_server.recordings.preroll import PreRoll
 from focus_server.recordings.prodml import open_recording, raw_data, read_entry
-from focus_server.recordings.shelf import Shelf
+from focus_server.recordings.recorder.disk import Disk
+from focus_server.recordings.recorder.fibre import RecordedFibre
+from focus_server.recordings.recorder.preroll import PreRoll
+from focus_server.recordings.recorder.shelf import Shelf
 
 
 @pytest.fixture

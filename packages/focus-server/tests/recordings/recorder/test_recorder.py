@@ -13,8 +13,8 @@ from focus_server.errors import FocusError
 from focus_server.fiber import encode
 from focus_server.fiber.formula import ReplayFormula, ReplayOptions
 from focus_server.fiber.recording import Recording
-from focus_server.recordings.fibre import RecordedFibre
 from focus_server.recordings.prodml import read_entry
+from focus_server.recordings.recorder.fibre import RecordedFibre
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +79,7 @@ async def test_a_broken_rate_and_float_samples_with_a_hole_that_is_filled_late(
     assert (stopped["files"], stopped["rewritten"]) == (4, 2)
 
 
+@pytest.mark.timed
 async def test_what_is_not_in_a_file_when_it_stops_waits_with_the_broker(
     source, publisher, recorder, look_at, wait_until, wait_recorded
 ):
@@ -226,7 +227,7 @@ async def test_the_catalogue_may_die_and_is_made_up_when_it_is_back(
 
 
 async def test_what_cannot_be_recorded_is_let_go_and_said_once(
-    source, publisher, recorder, wait_recorded, nothing_waits
+    source, publisher, recorder, wait_recorded, nothing_waits, wait_until
 ):
     stranger = replace(source, t0_ns=source.t0_ns + SECOND, published=set())
     async with recorder(source) as running:
@@ -246,6 +247,9 @@ async def test_what_cannot_be_recorded_is_let_go_and_said_once(
         await wait_recorded(source)
         complaints = [event["cause"] for event in running.said("message.refused")]
         await publisher.announce(stranger, epoch=8)
+        await wait_until(
+            lambda: any(event["epoch"] == 8 for event in running.said("recorder.fibre")), "the other fibre was heard of"
+        )
     assert len(complaints) == 6
     for part in ("a body|body has", "crc32", "schema 9", "on the fibre's grid", "an hour ahead", "2222 can be"):
         assert any(any(words in complaint for words in part.split("|")) for complaint in complaints), part
@@ -273,7 +277,7 @@ async def test_two_fibres_of_one_site_on_the_same_grid_are_kept_apart(source, pu
 
 async def test_a_folder_has_one_recorder_and_files_of_one_length(source, publisher, recorder, wait_recorded):
     async with recorder(source) as running:
-        with pytest.raises(FocusError, match="Another recorder writes to"):
+        with pytest.raises(FocusError, match="Another recorder uses the folder"):
             async with recorder(source):
                 pass
         await publisher.announce(source)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from focus_server.recordings.registrar import Registrar
+from focus_server.recordings.recorder.registrar import Registrar
 
 pytestmark = pytest.mark.anyio
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from focus_server.errors import BlockError
-from focus_server.recordings.acks import Ack, Deliveries
-from focus_server.recordings.coverage import empty_table, present_blocks, stored_table, to_gaps
-from focus_server.recordings.fibre import RecordedFibre
-from focus_server.recordings.slots import Slots
+from focus_server.recordings.recorder.acks import Ack, Deliveries
+from focus_server.recordings.recorder.coverage import empty_table, present_blocks, stored_table, to_gaps
+from focus_server.recordings.recorder.fibre import RecordedFibre
+from focus_server.recordings.recorder.slots import Slots
 
 
 @pytest.fixture

@@ -146,6 +146,7 @@ def test_a_hang_is_no_interruption_and_everything_arrives_after_it(broker):
     assert tap.interruptions == []
 
 
+@pytest.mark.timed
 def test_the_loop_stops_although_the_broker_hangs(broker):
     threads = threading.active_count()
     try:
@@ -160,6 +161,7 @@ def test_the_loop_stops_although_the_broker_hangs(broker):
     assert threading.active_count() == threads
 
 
+@pytest.mark.timed
 def test_a_broker_that_hangs_at_the_start_is_an_error_within_the_deadline(broker):
     broker.hang()
     try:

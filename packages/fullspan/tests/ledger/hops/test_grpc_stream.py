@@ -110,6 +110,7 @@ def test_how_the_stream_ended_is_told(then, reason):
     assert len(ledger) == 6
 
 
+@pytest.mark.timed
 def test_the_loop_stops_although_the_stream_hangs_and_the_server_sees_the_viewer_go():
     with Numbers(1, "hang") as server:
         ledger = Ledger()

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from focus_server.fiber import Block
 from focus_server.fiber.grid import BLOCKS_PER_SECOND
-from focus_server.recordings.coverage import Table
 from focus_server.recordings.entry import GridKey
-from focus_server.recordings.fibre import RecordedFibre
-from focus_server.recordings.slot import Slot, SlotId
+from focus_server.recordings.recorder.coverage import Table
+from focus_server.recordings.recorder.fibre import RecordedFibre
+from focus_server.recordings.recorder.slot import Slot, SlotId
 
 __all__ = ["Counts", "Slots"]
 

@@ -9,9 +9,9 @@ import structlog
 
 from focus_server.errors import BlockError
 from focus_server.fiber import Block, FiberAnnouncement, announcement_key, decode
-from focus_server.recordings.fibre import RecordedFibre
-from focus_server.recordings.fibres import Fibres
-from focus_server.recordings.slots import Slots
+from focus_server.recordings.recorder.fibre import RecordedFibre
+from focus_server.recordings.recorder.fibres import Fibres
+from focus_server.recordings.recorder.slots import Slots
 
 __all__ = ["Intake"]
 

@@ -13,11 +13,11 @@ import structlog
 from numpy.typing import NDArray
 
 from focus_server.errors import FocusError, RecordingError
-from focus_server.recordings.coverage import Table, present_blocks, stored_table, to_gaps
 from focus_server.recordings.entry import RecordingEntry
-from focus_server.recordings.fibre import RecordedFibre
 from focus_server.recordings.prodml import gap_table, open_recording, raw_data, read_entry, write_recording
-from focus_server.recordings.slot import Slot
+from focus_server.recordings.recorder.coverage import Table, present_blocks, stored_table, to_gaps
+from focus_server.recordings.recorder.fibre import RecordedFibre
+from focus_server.recordings.recorder.slot import Slot
 
 __all__ = ["OldFile", "Shelf", "Stored"]
 

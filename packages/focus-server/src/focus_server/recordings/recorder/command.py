@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import click
 
 from focus_server.log import configure_logging
-from focus_server.recordings.recorder import Recorder
+from focus_server.recordings.recorder.recorder import Recorder
 from focus_server.settings import RecordSettings
 
+_GIVE_WAY = 10
+"""Steps of priority that the recorder is below live views: what it reads later, the broker keeps."""
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -42,6 +45,7 @@ def record(config: Path | None, **options: object) -> None:
     settings = RecordSettings.load(config, **options)
     configure_logging(settings.log_level)
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what the broker does is said once, in our own events
+    os.nice(_GIVE_WAY)
     if asyncio.run(_record(settings)) is signal.SIGINT:
         sys.exit(130)
 

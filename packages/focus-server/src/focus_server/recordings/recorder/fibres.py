@@ -9,7 +9,7 @@ import structlog
 
 from focus_server.errors import BlockError, FocusError
 from focus_server.fiber import Block, FiberAnnouncement
-from focus_server.recordings.fibre import RecordedFibre
+from focus_server.recordings.recorder.fibre import RecordedFibre
 
 __all__ = ["Fibres"]
 

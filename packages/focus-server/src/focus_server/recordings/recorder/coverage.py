@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from focus_server.fiber import group_range
 from focus_server.recordings.entry import RecordingEntry
-from focus_server.recordings.fibre import RecordedFibre
+from focus_server.recordings.recorder.fibre import RecordedFibre
 
 __all__ = ["Table", "empty_table", "present_blocks", "stored_table", "to_gaps"]
 

@@ -12,20 +12,20 @@ import structlog
 from focus_server.errors import CatalogueDown
 from focus_server.fiber.broker import BrokerAddress, raise_if_cancelled
 from focus_server.fiber.grid import NANOSECONDS
+from focus_server.lock import only_one
 from focus_server.recordings.address import MongoAddress
 from focus_server.recordings.catalogue import Catalogue
-from focus_server.recordings.consumer import Consumer
-from focus_server.recordings.disk import Disk
-from focus_server.recordings.fibre import RecordedFibre
-from focus_server.recordings.fibres import Fibres
-from focus_server.recordings.intake import Intake
-from focus_server.recordings.lock import only_one
-from focus_server.recordings.preroll import PreRoll
-from focus_server.recordings.registrar import Registrar
-from focus_server.recordings.shelf import Shelf, Stored
-from focus_server.recordings.slot import Slot
-from focus_server.recordings.slots import Slots
-from focus_server.recordings.status import Condition, Status, Totals
+from focus_server.recordings.recorder.consumer import Consumer
+from focus_server.recordings.recorder.disk import Disk
+from focus_server.recordings.recorder.fibre import RecordedFibre
+from focus_server.recordings.recorder.fibres import Fibres
+from focus_server.recordings.recorder.intake import Intake
+from focus_server.recordings.recorder.preroll import PreRoll
+from focus_server.recordings.recorder.registrar import Registrar
+from focus_server.recordings.recorder.shelf import Shelf, Stored
+from focus_server.recordings.recorder.slot import Slot
+from focus_server.recordings.recorder.slots import Slots
+from focus_server.recordings.recorder.status import Condition, Status, Totals
 from focus_server.settings import RecordSettings
 
 __all__ = ["Recorder"]
@@ -62,7 +62,7 @@ class Recorder:
 
     async def run(self, stop: Awaitable[object]) -> None:
         """Record until `stop` is there. Raises FocusError when the folder cannot be used."""
-        with only_one(self._shelf.base):
+        with only_one(self._shelf.base, ".recorder.lock", "recorder", "--recordings-dir", 0o777):
             unfinished = self._shelf.prepare()
             _log.info("recorder.start", folder=str(self._shelf.base), unfinished_files_deleted=unfinished)
             settings = self._settings

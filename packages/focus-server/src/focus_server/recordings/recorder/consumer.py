@@ -1,6 +1,5 @@
 """The recorder's queue: read for as long as it runs, connected again after every outage, acknowledged by tag."""
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +13,8 @@ from focus_server.contract import MAX_CHANNELS
 from focus_server.fiber import announcement_key, group_count
 from focus_server.fiber.broker import LOST, BrokerAddress, BrokerConnection, raise_if_cancelled
 from focus_server.fiber.grid import BLOCKS_PER_SECOND
-from focus_server.recordings.acks import Deliveries
+from focus_server.fiber.reconnect import keep_connected
+from focus_server.recordings.recorder.acks import Deliveries
 
 __all__ = ["Consumer", "Take", "prefetch", "queue_name"]
 
@@ -23,8 +23,6 @@ _log = structlog.get_logger()
 QUEUE_ARGUMENTS: Final[Mapping[str, Any]] = {"x-max-length-bytes": 4 * 2**30}
 MAX_PREFETCH: Final = 65535
 _LOOK_S: Final = 10.0
-_FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 2.0
 
 Take = Callable[[str, Mapping[str, Any], bytes, int], Sequence[int]]
 """Takes routing key, headers, body and delivery tag; gives the deliveries to acknowledge at once."""
@@ -69,20 +67,7 @@ class Consumer:
 
     async def run(self) -> Never:
         """Connect and read, again and again, until cancelled."""
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            began_s = time.monotonic()
-            cause = "the connection ended"
-            try:
-                await self._session()
-            except LOST as error:
-                cause = self._broker.explain(error)
-            raise_if_cancelled()
-            if time.monotonic() - began_s > _LONGEST_PAUSE_S:
-                pause_s = _FIRST_PAUSE_S
-            self._complain(cause)
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        await keep_connected(self._broker, self._session, self._complain)
 
     async def _session(self) -> None:
         connection = BrokerConnection(self._broker)

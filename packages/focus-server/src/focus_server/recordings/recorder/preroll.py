@@ -14,10 +14,10 @@ from focus_server.fiber import FiberAnnouncement
 from focus_server.fiber.formula import ReplayFormula, ReplayOptions
 from focus_server.fiber.grid import BLOCKS_PER_SECOND
 from focus_server.fiber.recording import Recording
-from focus_server.recordings.disk import Disk
-from focus_server.recordings.fibre import RecordedFibre
-from focus_server.recordings.shelf import Shelf, Stored
-from focus_server.recordings.slot import Slot
+from focus_server.recordings.recorder.disk import Disk
+from focus_server.recordings.recorder.fibre import RecordedFibre
+from focus_server.recordings.recorder.shelf import Shelf, Stored
+from focus_server.recordings.recorder.slot import Slot
 
 __all__ = ["PreRoll"]
 

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from focus_server.fiber import Block
 from focus_server.fiber.blocks import WIRE_DTYPES, group_range
-from focus_server.recordings.coverage import Table, empty_table
-from focus_server.recordings.fibre import RecordedFibre
+from focus_server.recordings.recorder.coverage import Table, empty_table
+from focus_server.recordings.recorder.fibre import RecordedFibre
 
 __all__ = ["Slot", "SlotId"]
 
