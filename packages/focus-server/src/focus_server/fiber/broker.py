@@ -136,6 +136,15 @@ class BrokerConnection:
             raise ConnectionError("the connection is not open")
         return self._channel
 
+    def pause(self, seconds: float) -> None:
+        """Read nothing for a while: what comes meanwhile waits with the broker."""
+        writer = self._streams.writer
+        transport = None if writer is None else writer.transport
+        if not isinstance(transport, asyncio.Transport) or transport.is_closing():
+            return
+        transport.pause_reading()
+        asyncio.get_running_loop().call_later(seconds, transport.resume_reading)
+
     async def close(self) -> None:
         """Close politely, and cut the socket when the broker does not answer at once."""
         closing = asyncio.ensure_future(self._connection.close())

@@ -99,6 +99,11 @@ class Consumer:
         if tags:
             await self.acknowledge(tags)
 
+    def pause(self, seconds: float) -> None:
+        """Leave what comes with the broker for a while."""
+        if self._connection is not None:
+            self._connection.pause(seconds)
+
     async def acknowledge(self, tags: Iterable[int]) -> None:
         """Acknowledge deliveries; without a connection the broker delivers them again, and they are told again."""
         connection = self._connection

@@ -16,6 +16,7 @@ from focus_server.lock import only_one
 from focus_server.recordings.address import MongoAddress
 from focus_server.recordings.catalogue import Catalogue
 from focus_server.recordings.recorder.consumer import Consumer
+from focus_server.recordings.recorder.courtesy import Courtesy
 from focus_server.recordings.recorder.disk import Disk
 from focus_server.recordings.recorder.fibre import RecordedFibre
 from focus_server.recordings.recorder.fibres import Fibres
@@ -52,6 +53,7 @@ class Recorder:
         self._registrar = Registrar(self._catalogue, self._shelf.base, self._slots.uuids)
         broker = BrokerAddress(settings.amqp_url.get_secret_value())
         self._consumer = Consumer(broker, settings.site, settings.recording_s, self._take, self._connection_lost)
+        self._courtesy = Courtesy()
         self._totals = Totals()
         self._status = Status(self._totals, self._figures)
         self._with_gaps: set[str] = set()
@@ -109,7 +111,10 @@ class Recorder:
         return PreRoll(settings.preroll_recording, settings.preroll_s, self._shelf, self._disk, written, part)
 
     def _take(self, key: str, headers: Mapping[str, Any], body: bytes, tag: int) -> list[int]:
-        tags = self._intake.take(key, headers, body, tag, time.monotonic(), time.time_ns())
+        now_s, now_ns = time.monotonic(), time.time_ns()
+        tags = self._intake.take(key, headers, body, tag, now_s, now_ns)
+        if pause_s := self._courtesy.pause_s(headers, now_ns, now_s):
+            self._consumer.pause(pause_s)
         if self._slots.ready:
             self._news.set()
         return tags
