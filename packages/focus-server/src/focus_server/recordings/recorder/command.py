@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-import os
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -14,8 +12,6 @@ from focus_server.log import configure_logging
 from focus_server.recordings.recorder.recorder import Recorder
 from focus_server.settings import RecordSettings
 
-_STEPS = 15
-"""Steps of priority that the recorder is below live views: what it reads later, the broker keeps."""
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -46,17 +42,8 @@ def record(config: Path | None, **options: object) -> None:
     settings = RecordSettings.load(config, **options)
     configure_logging(settings.log_level)
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what the broker does is said once, in our own events
-    _give_way()
     if asyncio.run(_record(settings)) is signal.SIGINT:
         sys.exit(130)
-
-
-def _give_way() -> None:
-    """Let live views have the processor first, while all catch up after an outage."""
-    os.nice(_STEPS)
-    # Linux may share the processor between sessions first; then a session has a priority of its own.
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(_STEPS), encoding="ascii")
 
 
 async def _record(settings: RecordSettings) -> signal.Signals:
