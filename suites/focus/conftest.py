@@ -16,6 +16,7 @@ from fullspan.stack import Stack
 from fullspan.stack.services.chromium import launch_options
 from fullspan.timeline import Timeline
 from suites.focus.blocks import first_sent
+from suites.focus.machine import Machine
 from suites.focus.oracle import Fibre
 from suites.focus.outage import Remembered
 from suites.focus.picture import LivePicture, View, choose_view
@@ -72,6 +73,12 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
+def machine() -> Machine:
+    """The machine since the test began."""
+    return Machine()
+
+
+@pytest.fixture
 def hops(ledger: Ledger, timeline: Timeline) -> Iterator[HopRunner]:
     with HopRunner(ledger, timeline) as runner:
         yield runner
@@ -96,10 +103,10 @@ def recordings(stack: Stack, fibre: Fibre, live: LiveMetadata) -> Iterator[Recor
 
 
 @pytest.fixture
-def remembered(stack: Stack, recordings: Recordings, fibre: Fibre, evidence: Evidence) -> Remembered:
+def remembered(stack: Stack, recordings: Recordings, fibre: Fibre, evidence: Evidence, machine: Machine) -> Remembered:
     """All that was sent since the interrogator began."""
     with HopRunner(Ledger()) as runner:
-        return Remembered(recordings, first_sent(stack, runner, fibre), evidence)
+        return Remembered(recordings, first_sent(stack, runner, fibre), evidence, machine)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from fullspan.faults import Evidence as FaultEvidence
 from fullspan.faults import Fault, Faults
 from fullspan.pytest_plugin import Evidence
 from fullspan.recovery import Moments, Phase, RecoveryProfile, check
+from suites.focus.machine import Machine
 from suites.focus.recorded import Recordings
 
 COMPLETE_WITHIN_S = 15.0
@@ -17,10 +18,11 @@ WATCHED_S = 40.0
 class Remembered:
     """Everything that was sent since the interrogator began, and what became of it."""
 
-    def __init__(self, recordings: Recordings, first: int, evidence: Evidence) -> None:
+    def __init__(self, recordings: Recordings, first: int, evidence: Evidence, machine: Machine) -> None:
         self.recordings = recordings
         self.first = first
         self._evidence = evidence
+        self._machine = machine
 
     def after(self, fault: FaultEvidence, layers: dict[str, Moments] | None = None) -> RecoveryProfile:
         """Wait until the catalogue has all that was recorded during a fault, and compare each sample with the formula.
@@ -36,7 +38,8 @@ class Remembered:
         known: dict[str, Moments] = {"catalogue": {Phase.COMPLETE: moment}}
         profile = RecoveryProfile.of(fault, known | (layers or {}), time.monotonic_ns())
         self._evidence.recovery(profile)
-        self._evidence.finding(check(profile, {"catalogue": {Phase.COMPLETE: COMPLETE_WITHIN_S}}))
+        in_time = check(profile, {"catalogue": {Phase.COMPLETE: COMPLETE_WITHIN_S}})
+        self._evidence.finding(self._machine.judge(in_time))
         return profile
 
 

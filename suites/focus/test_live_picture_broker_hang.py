@@ -13,6 +13,7 @@ from fullspan.pytest_plugin import Evidence
 from fullspan.recovery import Moments, Phase, RecoveryProfile, observed
 from fullspan.verdict import Verdict
 from suites.focus.grid import group_of
+from suites.focus.machine import Machine
 from suites.focus.picture import LivePicture
 from suites.focus.proof import ON_SCREEN_WITHIN_NS, Window, examine
 
@@ -29,7 +30,12 @@ BEHIND = re.compile(r"behind by \d+(\.\d+)? s")
 @pytest.mark.demo
 @pytest.mark.e2e
 def test_broker_hang_loses_no_line(
-    picture: LivePicture, faults: Faults, ledger: Ledger, live: LiveMetadata, evidence: Evidence
+    picture: LivePicture,
+    faults: Faults,
+    ledger: Ledger,
+    live: LiveMetadata,
+    evidence: Evidence,
+    machine: Machine,
 ) -> None:
     evidence.say("opening LiveView, then RabbitMQ hangs")
     # Only the blocks that the picture is made of: observing all would take half a core from what catches up.
@@ -62,8 +68,8 @@ def test_broker_hang_loses_no_line(
     said = [spoken.since.mono_ns for spoken in picture.behind if BEHIND.search(spoken.text)]
     layers["page"] = {Phase.DETECTED: said[0] if said else None, Phase.FRESH: fresh_mono_ns}
     evidence.recovery(RecoveryProfile.of(hang, layers, time.monotonic_ns()))
-    evidence.finding(says_behind(picture, hang.injected_mono_ns))
-    evidence.finding(fresh_again(fresh_after_s))
+    evidence.finding(machine.judge(says_behind(picture, hang.injected_mono_ns)))
+    evidence.finding(machine.judge(fresh_again(fresh_after_s)))
     enough = {"row": 100, "frame": 100, "pixel": 100}
     for check in (no_loss.check, no_duplicate.check, order.check, integrity.check):
         evidence.finding(check(examined, enough))

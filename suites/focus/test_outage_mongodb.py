@@ -13,6 +13,7 @@ from fullspan.pytest_plugin import Evidence
 from fullspan.recovery import Phase, check
 from fullspan.stack import Stack
 from fullspan.verdict import Verdict
+from suites.focus.machine import Machine
 from suites.focus.outage import Remembered, broken
 from suites.focus.viewers import Viewer, contiguous, watching
 
@@ -46,6 +47,7 @@ def test_no_live_line_is_missing_while_mongodb_is_away(
     evidence: Evidence,
     remembered: Remembered,
     portal: BlockingPortal,
+    machine: Machine,
     down_s: float,
 ) -> None:
     recordings = remembered.recordings
@@ -63,10 +65,10 @@ def test_no_live_line_is_missing_while_mongodb_is_away(
     fault = faults.evidence[-1]
     good = portal.call(first_good_answer, base, between, 20.0)
     profile = remembered.after(fault, {"historic view": {Phase.FIRST_GOOD: good}})
-    evidence.finding(check(profile, {"historic view": {Phase.FIRST_GOOD: ANSWER_WITHIN_S}}))
+    evidence.finding(machine.judge(check(profile, {"historic view": {Phase.FIRST_GOOD: ANSWER_WITHIN_S}})))
     end_watch()
     evidence.finding(contiguous("live lines while MongoDB is away", [viewer], began, time.monotonic(), ENOUGH_LINES))
-    evidence.finding(refused_well(refusals))
+    evidence.finding(machine.judge(refused_well(refusals)))
     evidence.figures("refusal of a historic request", [took for took, _ in refusals], "s")
     assert states["mongodb"] == "down", "/health must say that MongoDB is down"
     assert states["live_feed"] == "live"

@@ -13,6 +13,7 @@ from fullspan.pytest_plugin import Evidence
 from fullspan.recovery import Phase, RecoveryProfile
 from fullspan.verdict import Verdict
 from suites.focus.grid import Grid
+from suites.focus.machine import Machine
 from suites.focus.viewers import Viewer, contiguous, watching
 
 pytestmark = [pytest.mark.outages, pytest.mark.e2e, pytest.mark.slow]
@@ -51,7 +52,7 @@ def test_no_viewer_misses_a_line_while_the_server_restarts(
 
 
 def test_jobs_are_back_on_their_ports_after_the_analyzer_is_killed(
-    focus: FocusClient, faults: Faults, evidence: Evidence, wait_until: WaitUntil
+    focus: FocusClient, faults: Faults, evidence: Evidence, wait_until: WaitUntil, machine: Machine
 ) -> None:
     viewers = [Viewer(focus.configure(channel, nfft=256, lines_per_second=LINES)) for channel in CHANNELS]
     with start_blocking_portal() as portal:
@@ -73,7 +74,7 @@ def test_jobs_are_back_on_their_ports_after_the_analyzer_is_killed(
     took = max(first) - killed
     verdict = Verdict.PASS if took <= BACK_WITHIN_S else Verdict.FAIL
     summary = f"{len(viewers)} viewers had lines again {took:.2f} s after the kill, allowed are {BACK_WITHIN_S:g} s"
-    evidence.finding(Finding("jobs are back on their ports", verdict, summary, len(viewers)))
+    evidence.finding(machine.judge(Finding("jobs are back on their ports", verdict, summary, len(viewers))))
     evidence.finding(rows_go_on(focus, viewers))
     for viewer in viewers:
         focus.cancel(viewer.job.job_id)
