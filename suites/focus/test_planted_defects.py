@@ -26,6 +26,8 @@ from suites.focus.picture import LivePicture
 from suites.focus.proof import ON_SCREEN_WITHIN_NS, Window, examine
 from suites.focus.websocket_tamper import WebSocketTamper
 
+pytestmark = [pytest.mark.e2e, pytest.mark.own_processors]
+
 WATCH_S = 4.0
 
 # Every texture of 256 x 1 texels is a colour table: turn it round before it reaches the graphics card.
@@ -55,7 +57,6 @@ def watch(picture: LivePicture, ledger: Ledger, live: LiveMetadata, seconds: flo
     return examine(picture, ledger, live.number_of_channels, Window.of(picture, until), late_after_ns=None)
 
 
-@pytest.mark.e2e
 def test_no_defect_no_alarm(picture: LivePicture, ledger: Ledger, live: LiveMetadata) -> None:
     picture.open()
     examined = watch(picture, ledger, live)
@@ -63,7 +64,6 @@ def test_no_defect_no_alarm(picture: LivePicture, ledger: Ledger, live: LiveMeta
     assert examined.totals["pixel"].observed >= 50
 
 
-@pytest.mark.e2e
 def test_dropped_block_is_missing_from_the_row_on(
     stack: Stack, picture: LivePicture, ledger: Ledger, live: LiveMetadata
 ) -> None:
@@ -137,7 +137,6 @@ def tampered(address: str, swap: RowSwap) -> Iterator[str]:
             portal.call(proxy.aclose)
 
 
-@pytest.mark.e2e
 def test_swapped_rows_are_found_at_the_frame(
     stack: Stack, picture: LivePicture, ledger: Ledger, live: LiveMetadata
 ) -> None:
@@ -153,7 +152,6 @@ def test_swapped_rows_are_found_at_the_frame(
     assert examined.first_bad_hop == "frame"
 
 
-@pytest.mark.e2e
 def test_shifted_channel_is_found_at_the_row(picture: LivePicture, ledger: Ledger, live: LiveMetadata) -> None:
     def shift(route: Route) -> None:
         body = json.loads(route.request.post_data or "{}")
@@ -168,7 +166,6 @@ def test_shifted_channel_is_found_at_the_row(picture: LivePicture, ledger: Ledge
     assert examined.totals["frame"].altered == 0, "the frames carry what the rows carried"
 
 
-@pytest.mark.e2e
 def test_frozen_canvas_is_found_at_the_pixel(picture: LivePicture, ledger: Ledger, live: LiveMetadata) -> None:
     picture.open()
     picture.watch(lambda: len(picture.screen.codes) > 20, 10)
@@ -180,7 +177,6 @@ def test_frozen_canvas_is_found_at_the_pixel(picture: LivePicture, ledger: Ledge
     assert examined.totals["pixel"].missing >= 50
 
 
-@pytest.mark.e2e
 def test_wrong_colour_table_is_found_at_the_pixel(picture: LivePicture, ledger: Ledger, live: LiveMetadata) -> None:
     picture.page.add_init_script(REVERSED_TABLE)
     picture.open()
@@ -193,7 +189,6 @@ def test_wrong_colour_table_is_found_at_the_pixel(picture: LivePicture, ledger: 
     assert examined.totals["frame"].altered == 0
 
 
-@pytest.mark.e2e
 def test_fault_that_does_nothing_is_inconclusive(stack: Stack, faults: Faults) -> None:
     """Latency on a link that nothing uses."""
     address = urlsplit(stack.endpoint("focus.http"))
