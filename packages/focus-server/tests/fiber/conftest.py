@@ -20,6 +20,7 @@ import pytest
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from focus_server.fiber import Block, FiberAnnouncement, decode
+from fullspan.ledger.hops import connect
 from fullspan.testing import RunningRabbitMQ, running_rabbitmq
 
 CHANNELS, SAMPLES = 50, 777
@@ -115,7 +116,7 @@ class Reader:
     async def run(self) -> None:
         while not self.done:  # the library may turn a cancellation into an error of its own
             with suppress(*CONNECTION_EXCEPTIONS, TimeoutError):
-                async with await aio_pika.connect(self.url, timeout=5) as connection:
+                async with await connect(self.url) as connection:
                     await self._read(connection)
             await asyncio.sleep(0.1)
 

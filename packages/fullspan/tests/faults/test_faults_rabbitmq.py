@@ -11,6 +11,7 @@ import aio_pika
 import pytest
 
 from fullspan.faults import Faults, Hang, Kill, Latency
+from fullspan.ledger.hops import connect
 from fullspan.stack.bring_up import open_stack
 from fullspan.timeline import Timeline
 from fullspan.verdict import Verdict
@@ -56,7 +57,7 @@ def publish_s(url, within_s):
     async def publish():
         began = time.monotonic()
         async with asyncio.timeout(within_s):
-            connection = await aio_pika.connect(url)
+            connection = await connect(url)
             async with connection:
                 channel = await connection.channel()
                 await channel.default_exchange.publish(aio_pika.Message(b"x"), "amq.rabbitmq.nowhere", mandatory=False)

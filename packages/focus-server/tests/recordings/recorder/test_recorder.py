@@ -66,7 +66,7 @@ async def test_a_broken_rate_and_float_samples_with_a_hole_that_is_filled_late(
         await publisher.send(source, [13, 14])
         found = await wait_recorded(source)
         assert found.gaps == 1
-        await publisher.send(source, [12])
+        await publisher.send(source, [12], groups=[0])
         found = await wait_recorded(source)
         assert found.gaps == 0
         after = read_entry(second, running.folder)

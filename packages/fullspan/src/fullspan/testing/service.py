@@ -18,7 +18,8 @@ from fullspan.stack.ports import hold_free_port
 
 __all__ = ["RunningService"]
 
-_START_S: Final = 60.0
+_START_S: Final = 180.0
+"""Generous: nothing is measured by it, and a busy machine may take its time."""
 _ACT_S: Final = 20.0
 
 

@@ -9,11 +9,12 @@ import aio_pika
 import aio_pika.exceptions
 import anyio
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, FieldValue
+from aio_pika.connection import make_url
 
 from fullspan.ledger.hops.hop import BackgroundHop
 from fullspan.ledger.record import Moment, Observation
 
-__all__ = ["AmqpMessage", "AmqpTap"]
+__all__ = ["AmqpMessage", "AmqpTap", "connect"]
 
 QUEUE_BYTES: Final = 64_000_000
 RETRY_EVERY_S: Final = 0.2
@@ -70,7 +71,7 @@ class AmqpTap(BackgroundHop):
 
     async def _watch_connection(self, ready: Callable[[], None]) -> None:
         over = anyio.Event()
-        connection = await aio_pika.connect(self._url, timeout=CONNECT_S)
+        connection = await connect(self._url)
         connection.close_callbacks.add(lambda *_: over.set())
         try:
             with anyio.fail_after(CONNECT_S):
@@ -101,6 +102,17 @@ class AmqpTap(BackgroundHop):
     def _observations(self, message: AmqpMessage, moment: Moment) -> Iterable[Observation]:
         observation = self._to_observation(message, moment)
         return () if observation is None else (observation,)
+
+
+async def connect(url: str) -> AbstractConnection:
+    """Connect within five seconds; the library's own function leaves a failed connection for the collector to close."""
+    connection = aio_pika.Connection(make_url(url))
+    try:
+        await connection.connect(timeout=CONNECT_S)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
 
 
 async def _close(connection: AbstractConnection) -> None:
