@@ -16,7 +16,7 @@ from suites.focus.grid import Grid
 from suites.focus.machine import Machine
 from suites.focus.viewers import Viewer, contiguous, watching
 
-pytestmark = [pytest.mark.outages, pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 CHANNELS = (1, 40, 90, 140, 200)
 BACK_WITHIN_S = 5.0

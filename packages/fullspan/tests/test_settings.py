@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fullspan.errors import UsageError
-from fullspan.settings import Settings, nearest
+from fullspan.errors import UsageError, nearest
+from fullspan.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,7 @@ from typing import Any, Final
 import click
 
 from fullspan import __version__
-from fullspan.errors import FullspanError, UsageError
-from fullspan.settings import Settings, nearest
+from fullspan.errors import FullspanError, UsageError, nearest
 
 __all__ = ["cli", "main"]
 
@@ -181,6 +180,8 @@ def doctor(
     if profile and len(files) != 1:
         raise UsageError("Which stack has this profile?", "Name the stack.")
     project = project_of(files[0]) if files else project_here()
+    from fullspan.settings import Settings
+
     var = Settings.load().var_of(project)
     found = examine(
         files, project, var, profile=profile, fixed_ports=fixed_ports, fix=fix, everywhere=everywhere
@@ -202,6 +203,8 @@ def schema(what: str) -> None:
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="The settings file to read.")
 def config(config: Path | None) -> None:
     """Print the settings in force, and where each comes from."""
+    from fullspan.settings import Settings
+
     for setting in Settings.effective(config):
         click.echo(f"{setting.name} = {setting.value or '(none)'}    [{setting.origin}]")
 

@@ -9,10 +9,11 @@
 A message is one sentence that says what happened, and to what; `remedy` says what to do about it.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-__all__ = ["ComponentDied", "FullspanError", "Inconclusive", "StackError", "UsageError"]
+__all__ = ["ComponentDied", "FullspanError", "Inconclusive", "StackError", "UsageError", "nearest"]
 
 
 class FullspanError(Exception):
@@ -57,3 +58,11 @@ class Inconclusive(FullspanError):  # noqa: N818 - a verdict, not an error
     def __init__(self, reason: str, remedy: str | None = None) -> None:
         super().__init__(reason, remedy)
         self.reason = reason
+
+
+def nearest(wrong: str, known: Mapping[str, object] | list[str] | tuple[str, ...]) -> str:
+    """Return a remedy for a name that is not known: the nearest one that is, or all of them."""
+    names = sorted(known)
+    if close := difflib.get_close_matches(wrong, names, n=1, cutoff=0.5):
+        return f"Did you mean {close[0]!r}?"
+    return f"Known: {', '.join(names)}." if names else "There is none."

@@ -19,9 +19,9 @@ import pytest
 
 from fullspan import __version__
 from fullspan.bundle import Bundle, RunRecord, TestRecord
-from fullspan.errors import FullspanError, UsageError
+from fullspan.errors import FullspanError, UsageError, nearest
 from fullspan.report import write_report
-from fullspan.settings import Settings, nearest
+from fullspan.settings import Settings
 from fullspan.stack import Stack, open_stack
 from fullspan.stack.load import find_stack_file, project_of
 from fullspan.stack.processes import RUN_TAG

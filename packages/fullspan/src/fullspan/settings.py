@@ -1,6 +1,5 @@
 """Settings of fullspan: option, then environment (FULLSPAN_...), then file (fullspan.toml), then default."""
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,20 +9,12 @@ from typing import Any, Final, Self
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from fullspan.errors import UsageError
+from fullspan.errors import UsageError, nearest
 
-__all__ = ["Effective", "Settings", "nearest"]
+__all__ = ["Effective", "Settings"]
 
 _FILE: Final = "fullspan.toml"
 _DEFAULT: Final = "default"
-
-
-def nearest(wrong: str, known: Mapping[str, object] | list[str] | tuple[str, ...]) -> str:
-    """Return a remedy for a name that is not known: the nearest one that is, or all of them."""
-    names = sorted(known)
-    if close := difflib.get_close_matches(wrong, names, n=1, cutoff=0.5):
-        return f"Did you mean {close[0]!r}?"
-    return f"Known: {', '.join(names)}." if names else "There is none."
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ async def test_what_is_not_in_a_file_when_it_stops_waits_with_the_broker(
     assert await publisher.waiting(source.site) == 0
 
 
+@pytest.mark.timed
 async def test_with_little_free_disk_it_pauses_and_resumes_and_gives_up_the_oldest(
     source, publisher, recorder, tmp_path, look_at, wait_until, nothing_waits
 ):
@@ -134,6 +135,7 @@ async def test_with_little_free_disk_it_pauses_and_resumes_and_gives_up_the_olde
         ballast.unlink(missing_ok=True)
 
 
+@pytest.mark.timed
 async def test_a_short_pause_loses_nothing(source, publisher, recorder, tmp_path, wait_recorded, nothing_waits):
     folder = tmp_path / "recordings"
     folder.mkdir()

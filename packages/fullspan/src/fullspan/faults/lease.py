@@ -6,9 +6,8 @@ from typing import Any, Final, Self
 
 import httpx
 
-from fullspan.errors import StackError, UsageError
+from fullspan.errors import StackError, UsageError, nearest
 from fullspan.faults.question import Question
-from fullspan.settings import nearest
 from fullspan.stack.handle import Stack
 from fullspan.stack.processes import Process
 from fullspan.stack.proxy import Counters, Toxics

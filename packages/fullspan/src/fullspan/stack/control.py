@@ -14,8 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from fullspan.errors import FullspanError, UsageError
-from fullspan.settings import nearest
+from fullspan.errors import FullspanError, UsageError, nearest
 from fullspan.stack.proxy import CLEAR, Toxics
 from fullspan.stack.running import RunningStack
 from fullspan.stack.sockets import listen

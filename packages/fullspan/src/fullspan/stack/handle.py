@@ -10,8 +10,8 @@ from typing import Any, Final, Self
 
 import httpx
 
-from fullspan.errors import FullspanError, StackError, UsageError
-from fullspan.settings import Settings, nearest
+from fullspan.errors import FullspanError, StackError, UsageError, nearest
+from fullspan.settings import Settings
 from fullspan.stack.load import find_stack_file, name_in, project_here, project_of
 from fullspan.stack.processes import Process
 from fullspan.stack.run_folder import RunFolder

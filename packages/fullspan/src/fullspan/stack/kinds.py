@@ -5,8 +5,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
-from fullspan.errors import UsageError
-from fullspan.settings import nearest
+from fullspan.errors import UsageError, nearest
 
 __all__ = ["find_kind", "kinds_of"]
 

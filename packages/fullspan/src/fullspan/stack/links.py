@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
-from fullspan.errors import StackError, UsageError
-from fullspan.settings import nearest
+from fullspan.errors import StackError, UsageError, nearest
 from fullspan.stack.model import SUITE
 from fullspan.stack.proxy import CLEAR, Counters, LinkProxy, Toxics
 from fullspan.stack.state import LinkState

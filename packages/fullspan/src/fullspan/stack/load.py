@@ -7,8 +7,7 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
-from fullspan.errors import UsageError
-from fullspan.settings import nearest
+from fullspan.errors import UsageError, nearest
 from fullspan.stack.model import SCHEMA, StackModel
 
 __all__ = ["find_stack_file", "load_stack", "name_in", "project_here", "project_of", "stack_names"]

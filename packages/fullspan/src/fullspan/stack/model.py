@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from fullspan.settings import nearest
+from fullspan.errors import nearest
 from fullspan.stack.kinds import kinds_of
 
 __all__ = ["SCHEMA", "SUITE", "ComponentModel", "LinkModel", "PortModel", "ReadyModel", "StackModel", "StopModel"]

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fullspan.errors import UsageError
-from fullspan.settings import nearest
+from fullspan.errors import UsageError, nearest
 from fullspan.stack.secret_values import SecretValues
 
 __all__ = ["References"]

@@ -6,8 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from fullspan.errors import ComponentDied, FullspanError, UsageError
-from fullspan.settings import nearest
+from fullspan.errors import ComponentDied, FullspanError, UsageError, nearest
 from fullspan.stack.component import Component
 from fullspan.stack.leases import Leases
 from fullspan.stack.links import Links
