@@ -220,3 +220,25 @@ def test_config_shows_values_and_their_origin(run: Run):
     shown = run("config", FULLSPAN_VAR="/state").stdout.splitlines()
     assert "var = /state    [environment]" in shown
     assert "chromium_executable = (none)    [default]" in shown
+
+
+def test_an_interrupt_inside_an_import_is_not_lost(tmp_path: Path):
+    """Python swallows an exception that comes in the import system's own clean-up."""
+    (tmp_path / "slow.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\ndone = True\n")
+    (tmp_path / "user.py").write_text(
+        "import time\n"
+        "from fullspan.cli import interruptible\n"
+        "with interruptible():\n"
+        "    try:\n"
+        "        import slow\n"
+        "    except KeyboardInterrupt:\n"
+        "        raise SystemExit('inside the import')\n"
+        "    try:\n"
+        "        time.sleep(30)\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('after it', slow.done)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "user.py"], cwd=tmp_path, capture_output=True, text=True, timeout=25, check=False
+    )
+    assert (done.stdout, done.returncode) == ("after it True\n", 0), done.stderr

@@ -20,6 +20,7 @@ __all__ = ["cli", "main"]
 
 INTERRUPTED: Final = 130
 USAGE: Final = 3
+AGAIN_S: Final = 0.05
 RUN_HELP: Final = "Bring a stack up, run a suite on it, write the report, and take it down."
 
 
@@ -232,14 +233,29 @@ def print_addresses(endpoints: dict[str, str]) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let a request to end, and the end of the terminal, be what Ctrl-C is: an orderly end."""
+    """Let a request to end, and the end of the terminal, be what Ctrl-C is: an orderly end.
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
+    Inside an import Python may swallow the exception, so there it is raised a moment later.
+    """
+
+    def interrupt(_number: int, frame: FrameType | None) -> None:
+        if is_importing(frame):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+            return
         raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, interrupt)
     yield
+
+
+def is_importing(frame: FrameType | None) -> bool:
+    """Tell whether a frame was called by the import system."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def main() -> None:

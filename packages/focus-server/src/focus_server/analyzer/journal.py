@@ -17,7 +17,7 @@ _log = structlog.get_logger()
 _LOOK_S: Final = 1.0
 """How often the states of living jobs are compared with what was written."""
 _RETRY_S: Final = 2.0
-_LAST_S: Final = 0.5
+_LAST_S: Final = 1.5
 """For what is left to write when the analyzer stops."""
 _LONGEST: Final = 1000
 """Jobs that wait to be written; beyond it the one that was noted first is given up."""

@@ -119,6 +119,7 @@ def pump_until(page, condition, what):
         page.wait_for_timeout(20)
 
 
+@pytest.mark.timed
 def test_frames_are_seen_at_the_browsers_own_time_even_when_the_test_looked_away(page, site):
     ledger = Ledger()
     with HopRunner(ledger) as runner:
