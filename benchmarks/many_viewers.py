@@ -1,0 +1,213 @@
+"""One machine serves many viewers: live jobs of different channel ranges, each streamed to a viewer of its own.
+
+Claim: 200 jobs of 98 channels x 513 bins x 20 lines/s on a fibre of 2222 channels at 2000 samples/s (hop 100), for 60 s:
+every line is delivered, the p99 of line latency is under 250 ms, the server's side (analyzer and server) takes under
+1.5 cores, and its memory grows by less than 1 MB a minute over the last half. Line latency is the time of receipt minus
+the time at which the last sample of the line was due. Viewers and the whole stack share the machine. Beside it, as the
+limit of this way: the same bytes in messages of the same size over one TCP connection on loopback, both ends in Python.
+"""
+
+import argparse
+import asyncio
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import grpc.aio
+import numpy as np
+import psutil
+from _figures import percentile, print_machine
+
+from fullspan.clients import AsyncFocusClient, Job, open_stream
+from fullspan.stack import Stack, open_stack
+
+CHANNELS, NFFT, LINES_PER_SECOND = 98, 1024, 20
+FIBRE = 2222
+FED_WITHIN_S = 60.0
+SERVER_SIDE = ("analyzer", "focus")
+MB = 1e6
+
+
+@dataclass
+class Viewer:
+    """One viewer: what came, and how late each line was, in s."""
+
+    job: Job
+    rows: list[int] = field(default_factory=list)
+    late_s: list[float] = field(default_factory=list)
+    bytes: int = 0
+    failure: str | None = None
+
+    async def watch(self) -> None:
+        """Read the stream until it ends or this is cancelled."""
+        grid = self.job.grid
+        line_s, span_s = float(grid.hop / grid.fs), float(grid.nfft / grid.fs)
+        due_s = grid.t0_ns / 1e9 + grid.first_line * line_s + span_s
+        try:
+            async with open_stream(self.job.host, self.job.stream_port) as call:
+                async for message in call:
+                    now = time.time()
+                    for row, data in zip(message.row_index, message.main_data, strict=True):
+                        self.rows.append(row)
+                        self.late_s.append(now - due_s - row * line_s)
+                        self.bytes += len(data)
+        except grpc.aio.AioRpcError as error:
+            self.failure = f"{error.code().name}: {error.details()}"
+
+    def missing(self) -> int:
+        """Count the lines that are missing between the first and the last that came."""
+        return self.rows[-1] - self.rows[0] + 1 - len(self.rows) if self.rows else 0
+
+
+class Meter:
+    """Processor time and memory of the stack's components and of this process, sampled every second."""
+
+    def __init__(self, stack: Stack) -> None:
+        pids = {name: component.pid for name, component in stack.components.items()}
+        self._processes = {name: psutil.Process(pid) for name, pid in pids.items() if pid is not None}
+        self._processes["viewers"] = psutil.Process()
+        self.memory: dict[str, list[tuple[float, int]]] = {name: [] for name in self._processes}
+        self.cores: dict[str, float] = {}
+        self._began = self._times()
+        self._began_s = time.monotonic()
+
+    def _times(self) -> dict[str, float]:
+        return {name: sum(_family(process, "cpu_times")) for name, process in self._processes.items()}
+
+    def sample(self) -> None:
+        """Note how much memory each has now."""
+        for name, process in self._processes.items():
+            self.memory[name].append((time.monotonic() - self._began_s, int(sum(_family(process, "memory_info")))))
+
+    def end(self) -> None:
+        """Note how many cores each took since the beginning."""
+        elapsed = time.monotonic() - self._began_s
+        self.cores = {name: (used - self._began[name]) / elapsed for name, used in self._times().items()}
+
+    def slope_mb_per_min(self, names: Iterable[str]) -> float:
+        """Return how fast the memory of some of them grew over the last half."""
+        total = 0.0
+        for name in names:
+            samples = np.array(self.memory[name][len(self.memory[name]) // 2 :], float)
+            total += float(np.polyfit(samples[:, 0], samples[:, 1], 1)[0]) * 60 / MB
+        return total
+
+
+def _family(process: psutil.Process, what: str) -> list[float]:
+    """Return a figure of a process; a launcher's child does its work."""
+    found = [process] if process.pid == psutil.Process().pid else [process, *process.children(recursive=True)]
+    if what == "cpu_times":
+        return [one.cpu_times().user + one.cpu_times().system for one in found]
+    return [float(one.memory_info().rss) for one in found]
+
+
+async def wait_until_fed(client: AsyncFocusClient) -> None:
+    """Wait until the analyzer's ring holds a window."""
+    deadline = time.monotonic() + FED_WITHIN_S
+    while time.monotonic() < deadline:
+        if not (await client.live_metadata()).waiting:
+            job = await client.configure((1, CHANNELS), nfft=NFFT, lines_per_second=LINES_PER_SECOND)
+            await client.cancel(job.job_id)
+            if job.ready_in_s == 0:
+                return
+        await asyncio.sleep(0.2)
+    raise TimeoutError(f"the fibre did not play within {FED_WITHIN_S:g} s")
+
+
+async def watch_all(stack: Stack, count: int, seconds: float) -> tuple[list[Viewer], Meter]:
+    """Make the jobs, let their viewers watch for a while, and end them."""
+    async with AsyncFocusClient(stack.endpoint("focus.http"), timeout_s=30) as client:
+        await wait_until_fed(client)
+        spread = np.linspace(1, FIBRE - CHANNELS + 1, count).astype(int)
+        jobs = [
+            await client.configure((int(low), int(low) + CHANNELS - 1), nfft=NFFT, lines_per_second=LINES_PER_SECOND)
+            for low in spread
+        ]
+        viewers = [Viewer(job) for job in jobs]
+        tasks = [asyncio.create_task(viewer.watch()) for viewer in viewers]
+        await until_all_watch(viewers)
+        for viewer in viewers:
+            viewer.rows.clear()
+            viewer.late_s.clear()
+            viewer.bytes = 0
+        meter = Meter(stack)
+        for _ in range(int(seconds)):
+            await asyncio.sleep(1)
+            meter.sample()
+        meter.end()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        for job in jobs:
+            await client.cancel(job.job_id)
+    return viewers, meter
+
+
+async def until_all_watch(viewers: list[Viewer]) -> None:
+    """Wait until each viewer has lines."""
+    deadline = time.monotonic() + FED_WITHIN_S
+    while not all(viewer.rows for viewer in viewers):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{sum(not viewer.rows for viewer in viewers)} viewers have no line")
+        await asyncio.sleep(0.1)
+
+
+def loopback_bytes_per_s(message: int, seconds: float) -> float:
+    """Return what one TCP connection carries on this machine in messages of a size."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = 0
+
+        def read() -> None:
+            nonlocal taken
+            connection, _ = server.accept()
+            buffer = bytearray(message)
+            with connection:
+                while got := connection.recv_into(buffer):
+                    taken += got
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        began = time.monotonic()
+        with socket.create_connection(server.getsockname()) as connection:
+            payload = bytes(message)
+            while time.monotonic() - began < seconds:
+                connection.sendall(payload)
+        reader.join()
+        return taken / (time.monotonic() - began)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("-n", type=int, help="runs of 10 s with 20 jobs each, for a quick look; default: one of 60 s")
+    parser.add_argument("--jobs", type=int, default=200, help="jobs and viewers (default 200)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="length (default 60)")
+    options = parser.parse_args()
+    count, seconds = (20, 3.0 * options.n) if options.n else (options.jobs, options.seconds)
+    print_machine()
+    print(f"jobs: {count}, each {CHANNELS} channels x {NFFT // 2 + 1} bins x {LINES_PER_SECOND} lines/s, {seconds:g} s")
+    with open_stack("focus", "crowd") as stack:
+        viewers, meter = asyncio.run(watch_all(stack, count, seconds))
+    late = list(itertools.chain.from_iterable(viewer.late_s for viewer in viewers))
+    missing = sum(viewer.missing() for viewer in viewers)
+    carried = sum(viewer.bytes for viewer in viewers) / seconds
+    for failure in {viewer.failure for viewer in viewers if viewer.failure}:
+        print(f"a stream ended: {failure}")
+    print(f"lines: {len(late)} delivered (n {len(late)}), {missing} missing between the first and last of a viewer")
+    due = count * seconds * LINES_PER_SECOND
+    print(f"  of what was due meanwhile: {100 * len(late) / due:.1f} %")
+    latency = ", ".join(f"p{p} {1e3 * percentile(late, p):.0f} ms" for p in (50, 95, 99))
+    print(f"line latency: {latency}, largest {1e3 * max(late):.0f} ms (claim: p99 < 250 ms)")
+    for name, used in meter.cores.items():
+        print(f"  {name}: {used:.2f} core, {meter.memory[name][-1][1] / MB:.0f} MB")
+    print(f"server's side: {sum(meter.cores[name] for name in SERVER_SIDE):.2f} core (claim: under 1.5)")
+    print(f"its memory over the last half: {meter.slope_mb_per_min(SERVER_SIDE):+.2f} MB/min (claim: under 1)")
+    bare = loopback_bytes_per_s(2 * CHANNELS * (NFFT // 2 + 1) * 4, 2.0)
+    print(f"carried: {carried / MB:.0f} MB/s; bare TCP {bare / MB:.0f} MB/s; ratio {carried / bare:.2f}")
+
+
+if __name__ == "__main__":
+    main()
