@@ -36,7 +36,7 @@ def test_no_viewer_misses_a_line_while_the_server_restarts(
         evidence.say(f"the focus server restarts under {len(viewers)} viewers")
         with faults.active(Restart("focus")):
             pass
-        living = {job["job_id"] for job in focus.jobs()}
+        living = {job.job_id for job in focus.jobs()}
         seen = [len(viewer.rows) for viewer in viewers]
         on = lambda: all(len(v.rows) > n + 2 * LINES for v, n in zip(viewers, seen, strict=True))  # noqa: E731
         wait_until(on, 10, "lines that go on")

@@ -173,7 +173,7 @@ async def test_the_life_of_a_job(focus):
     assert (job.lines_dt, job.grid.hop, job.grid.nfft, job.stream_amount, job.view_type) == (0.05, 50, 256, 1, 1)
     assert job.frequencies == tuple(k * 1000 / 256 for k in range(3, 103))
     assert (await focus.metadata(job.job_id)).document == job.document
-    assert [j["job_id"] for j in await focus.jobs()] == [*(j["job_id"] for j in before), job.job_id]
+    assert [j.job_id for j in await focus.jobs()] == [*(j.job_id for j in before), job.job_id]
     async with open_stream(job.host, job.stream_port) as call:
         rows = await rows_of(call, 10)
         assert sorted(rows) == list(range(min(rows), min(rows) + len(rows)))

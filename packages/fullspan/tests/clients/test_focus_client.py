@@ -5,6 +5,7 @@ import inspect
 import json
 import socket
 import threading
+from datetime import UTC, datetime
 
 import anyio
 import pytest
@@ -15,10 +16,13 @@ from fullspan.clients import (
     FocusClient,
     Job,
     NotUnderstood,
+    OlderWishes,
     OutcomeUnknown,
     Refused,
     Unreachable,
+    Wishes,
     configure_document,
+    older_document,
 )
 from fullspan.errors import FullspanError
 
@@ -39,6 +43,17 @@ JOB = {
         "ready_in_s": 0.25,
         "grid": {"t0_ns": 5, "fs_num": 249997, "fs_den": 125, "first_line": 9, "hop": 50, "nfft": 256},
     },
+}
+SUMMARY = {
+    "job_id": "0-1",
+    "view_type": 1,
+    "mode": "live",
+    "state": "ready",
+    "channels": {"min": 7, "max": 9},
+    "nfft": 256,
+    "viewers": 2,
+    "created": "2026-01-01T00:00:00+00:00",
+    "last_activity": "2026-01-01T00:00:01+00:00",
 }
 LIVE = {
     "prr": 1000.0,
@@ -61,6 +76,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.replies = []
         self.requests = []
+        self.headers = []
         self.let_go = threading.Event()
 
     @property
@@ -74,6 +90,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.requests.append((f"{self.command} {self.path}", json.loads(body) if body else None))
+        self.server.headers.append(self.headers)
         reply = self.server.replies.pop(0)
         self.close_connection = True
         if reply == "cut":
@@ -131,8 +148,8 @@ def connect(request, server):
     """Makes clients of both kinds, with the deadline that the test needs."""
     made = []
 
-    def connected(url=server.url, timeout_s=10.0):
-        made.append(request.param(url, timeout_s=timeout_s))
+    def connected(url=server.url, **options):
+        made.append(request.param(url, **options))
         return made[-1]
 
     yield connected
@@ -151,13 +168,31 @@ def test_answers_are_typed(client, server):
         (200, {}),
         (200, {"lowest_channel": 1, "highest_channel": 2222}),
         (200, LIVE),
-        (200, {"jobs": [{}]}),
+        (200, {"jobs": [SUMMARY, {**SUMMARY, "nfft": None}]}),
+        (200, {"version": "0.1.0"}),
+        (200, {"sensors": [0, 1, 2]}),
+        (200, {"openapi": "3.1.0"}),
+        (200, b'# HELP x y\nfocus_jobs{mode="live"} 3\n'),
+        (200, b"<html>"),
+        (200, b"<html>"),
     ]
     assert client.ack() is None
     assert client.channels().highest == 2222
     live = client.live_metadata()
     assert (live.prr, live.number_of_channels, live.fiber_source, live.waiting) == (1000.0, 500, {"seed": 1}, False)
-    assert client.jobs() == [{}]
+    first, second = client.jobs()
+    assert (first.job_id, first.mode, first.state, first.channels, first.nfft) == ("0-1", "live", "ready", (7, 9), 256)
+    assert (first.viewers, first.created, second.nfft) == (2, datetime(2026, 1, 1, tzinfo=UTC), None)
+    assert client.info() == "0.1.0"
+    assert client.sensors() == (0, 1, 2)
+    assert client.openapi() == {"openapi": "3.1.0"}
+    assert client.metrics().value("focus_jobs", mode="live") == 3
+    assert client.recordings_page() == client.recordings_page((1.5, 2.5)) == "<html>"
+    assert [asked for asked, _ in server.requests[-3:]] == [
+        "GET /metrics",
+        "GET /get_recordings_timeline",
+        "GET /get_recordings_timeline?start_time=1.5&end_time=2.5",
+    ]
 
 
 def test_a_job_is_typed_and_its_document_kept(client, server):
@@ -193,11 +228,11 @@ def test_being_unhealthy_is_an_answer_with_its_status(client, server, status):
     assert len(server.requests) == 1
 
 
-def test_a_refusal_keeps_status_sentence_and_when_to_try_again(client, server):
+def test_a_refusal_keeps_status_sentence_and_when_to_try_again(connect, server):
     body = {"error": "waiting for fiber: no live block has arrived.", "detail": "feed"}
     server.replies = [(503, body, ("Retry-After", "7"))]
     with pytest.raises(Refused) as caught:
-        client.configure((1, 5), view=0)
+        connect(retries=0).configure((1, 5), view=0)
     refused = caught.value
     assert (refused.status, refused.error, refused.detail, refused.retry_after_s) == (503, *body.values(), 7.0)
     assert str(refused) == f"POST /configure was answered with 503: {body['error']}"
@@ -233,13 +268,45 @@ def test_what_cannot_pass_is_not_repeated(client, server):
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("reply", ["cut", (502, {}), (503, {}), (429, {})], ids=["cut", "502", "503", "429"])
+def test_a_job_is_asked_for_again_with_the_same_key(connect, server, reply):
+    server.replies = [reply, (200, JOB), (200, JOB), (200, JOB)]
+    client = connect(viewer="me")
+    assert client.configure(7).job_id == "3-14"
+    client.configure(7)
+    client.configure(7, key="mine")
+    first, again, other, own = [headers["Idempotency-Key"] for headers in server.headers]
+    assert first == again != other
+    assert (len(first), own) == (32, "mine")
+    assert {headers["X-Viewer"] for headers in server.headers} == {"me"}
+    assert len({json.dumps(document) for _, document in server.requests}) == 1
+
+
 @pytest.mark.parametrize("reply", ["cut", "hang"])
-@pytest.mark.parametrize("call", [lambda c: c.configure(7), lambda c: c.cancel("0-1")], ids=["configure", "cancel"])
-def test_what_changes_something_is_sent_once_and_its_outcome_may_be_unknown(connect, server, call, reply):
-    server.replies = [reply] * 2
-    with pytest.raises(OutcomeUnknown, match="was sent but not answered"):
-        call(connect(timeout_s=1.0))
-    assert len(server.requests) == 1
+def test_the_outcome_may_be_unknown_after_all_attempts(connect, server, reply):
+    server.replies = [reply] * 3
+    client = connect(timeout_s=0.5, retries=1)
+    with pytest.raises(OutcomeUnknown, match="POST /configure was sent but not answered"):
+        client.configure(7)
+    assert len(server.requests) == 2
+
+
+def test_a_job_that_is_gone_after_an_unknown_outcome_was_ended(client, server):
+    server.replies = ["cut", (404, {"error": "Invalid job_id"}), (404, {"error": "Invalid job_id"})]
+    assert client.cancel("0-1") is None
+    with pytest.raises(Refused, match="Invalid job_id"):
+        client.cancel("0-1")
+    assert len(server.requests) == 3
+
+
+def test_rows_that_may_have_been_given_are_not_asked_for_again(client, server):
+    server.replies = ["cut", (502, {}), (503, {}), (200, [])]
+    with pytest.raises(OutcomeUnknown, match="GET /waterfall/0-1/5 was sent but not answered"):
+        client.pull("0-1", 5)
+    with pytest.raises(Refused, match="502"):
+        client.pull("0-1", 5)
+    assert client.pull("0-1", 5).blocks == ()
+    assert len(server.requests) == 4
 
 
 def test_nothing_sent_is_unreachable(connect):
@@ -288,6 +355,48 @@ def test_errors_are_a_tree_and_jobs_read_what_they_need():
     assert all(issubclass(kind, ClientError) for kind in (Refused, Unreachable, OutcomeUnknown, NotUnderstood))
     with pytest.raises(KeyError):
         Job.read({key: value for key, value in JOB.items() if key != "metadata"})
+
+
+@pytest.mark.parametrize(
+    ("wishes", "document"),
+    [
+        ({"view": 0}, {"view_type": 0}),
+        ({"view": 2, "lines_per_second": 20.5}, {"view_type": 2, "lines_per_second": 20.5}),
+        ({"duration_s": 4, "overlap": 0.5}, {"displayTimeAxisDuration": 4, "overlap": 0.5}),
+        ({"between": (1.5, 2.5), "playrate": 2}, {"start_time": 1.5, "end_time": 2.5, "playrate": 2}),
+        ({"nfft": 512, "band": (1, 9)}, {"nfftSelection": 512, "frequencyRange": {"min": 1, "max": 9}}),
+    ],
+)
+def test_every_wish_has_its_field(wishes, document):
+    always = {"view_type": 1, "channels": {"min": 3, "max": 5}, "displayInfo": {"height": 9}}
+    assert configure_document((3, 5), height=9, **wishes) == {**always, **document}
+    assert wishes.keys() <= Wishes.__annotations__.keys()
+
+
+def test_wishes_name_every_parameter():
+    assert list(inspect.signature(configure_document).parameters)[1:] == list(Wishes.__annotations__)
+    assert list(inspect.signature(older_document).parameters)[1:] == list(OlderWishes.__annotations__)
+
+
+def test_the_older_form_is_written_in_its_own_names_and_times(client, server):
+    server.replies = ["cut", (200, {"status": "success", "task_id": "a_1"})]
+    between = (
+        datetime(2025, 12, 31, 23, 59, 58, 900_000, UTC).timestamp(),
+        datetime(2026, 1, 2, tzinfo=UTC).timestamp(),
+    )
+    assert client.config("a_1", (0, 4), height=50, nfft=512, band=(0, 100), duration_s=20, between=between) == "a_1"
+    body = {
+        "displayTimeAxisDuration": 20,
+        "nfftSelection": 512,
+        "canvasInfo": {"height": 50},
+        "sensors": {"min": 0, "max": 4},
+        "frequencyRange": {"min": 0, "max": 100},
+        "start_time": "251231235958",
+        "end_time": "260102000000",
+    }
+    assert server.requests == [("POST /config/a_1", body)] * 2
+    live = older_document(3)
+    assert (live["sensors"], live["start_time"], live["end_time"]) == ({"min": 3, "max": 3}, None, None)
 
 
 def test_recordings_are_asked_for_again_because_asking_changes_nothing(server):

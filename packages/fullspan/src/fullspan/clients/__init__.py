@@ -1,28 +1,71 @@
 """Typed clients of the systems that fullspan proves."""
 
-from fullspan.clients.errors import ClientError, NotUnderstood, OutcomeUnknown, Refused, Unreachable
-from fullspan.clients.focus import AsyncFocusClient, FocusClient
-from fullspan.clients.focus_answers import ChannelRange, Grid, Health, Job, LiveMetadata
-from fullspan.clients.focus_calls import configure_document
-from fullspan.clients.focus_stream import StreamCall, open_stream
+from fullspan.clients.errors import (
+    ClientError,
+    NothingCame,
+    NotUnderstood,
+    OutcomeUnknown,
+    Refused,
+    StreamLost,
+    Unreachable,
+)
+from fullspan.clients.focus import FocusClient
+from fullspan.clients.focus_answers import ChannelRange, Grid, Health, Job, JobSummary, LiveMetadata
+from fullspan.clients.focus_async import AsyncFocusClient
+from fullspan.clients.focus_commands import AsyncFocusCommands, Colormap, FocusCommands
+from fullspan.clients.focus_metrics import Metrics
+from fullspan.clients.focus_pull import Pulled, PulledBlock, PulledRow
+from fullspan.clients.focus_requests import OlderWishes, Wishes, configure_document, older_document
+from fullspan.clients.focus_rows import Row, rows_of
+from fullspan.clients.focus_stream import (
+    AsyncStreamReader,
+    StreamCall,
+    StreamReader,
+    open_stream,
+    read_stream,
+    read_stream_async,
+)
+from fullspan.clients.focus_watch import AsyncWatch, StateFrame, Watch
 from fullspan.clients.pandadatastream_pb2 import DataStream, StreamDataRequest
 
 __all__ = [
     "AsyncFocusClient",
+    "AsyncFocusCommands",
+    "AsyncStreamReader",
+    "AsyncWatch",
     "ChannelRange",
     "ClientError",
+    "Colormap",
     "DataStream",
     "FocusClient",
+    "FocusCommands",
     "Grid",
     "Health",
     "Job",
+    "JobSummary",
     "LiveMetadata",
+    "Metrics",
     "NotUnderstood",
+    "NothingCame",
+    "OlderWishes",
     "OutcomeUnknown",
+    "Pulled",
+    "PulledBlock",
+    "PulledRow",
     "Refused",
+    "Row",
+    "StateFrame",
     "StreamCall",
     "StreamDataRequest",
+    "StreamLost",
+    "StreamReader",
     "Unreachable",
+    "Watch",
+    "Wishes",
     "configure_document",
+    "older_document",
     "open_stream",
+    "read_stream",
+    "read_stream_async",
+    "rows_of",
 ]

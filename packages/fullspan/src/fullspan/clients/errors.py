@@ -3,9 +3,11 @@
 FullspanError
 └── ClientError
     ├── Refused          the server answered, and said no
-    ├── Unreachable      nothing was sent, so nothing happened
+    ├── Unreachable      nothing was sent or nobody took it, so nothing happened
     ├── OutcomeUnknown   it was sent, and whether it happened nobody knows
-    └── NotUnderstood    the answer is not what the contract says
+    ├── NotUnderstood    the answer is not what the contract says
+    ├── StreamLost       a stream was refused, or broke off before its end
+    └── NothingCame      a stream is open, and silent for longer than it was waited for
 """
 
 from collections.abc import Mapping
@@ -30,7 +32,7 @@ class Refused(ClientError):  # noqa: N818 - named as in the list above
 
 
 class Unreachable(ClientError):  # noqa: N818 - named as in the list above
-    """No connection could be made, so the call did nothing."""
+    """No connection could be made, or nobody took what was sent, so the call did nothing."""
 
 
 class OutcomeUnknown(ClientError):  # noqa: N818 - named as in the list above
@@ -39,3 +41,19 @@ class OutcomeUnknown(ClientError):  # noqa: N818 - named as in the list above
 
 class NotUnderstood(ClientError):  # noqa: N818 - named as in the list above
     """The answer does not have the shape that the contract gives it."""
+
+
+class StreamLost(ClientError):  # noqa: N818 - named as in the list above
+    """A stream ended otherwise than by its job's end: the `code` of its protocol, and the server's `reason`.
+
+    The code is a name of gRPC's status codes, or the number of a WebSocket's close code, as text.
+    """
+
+    def __init__(self, stream: str, code: str, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(f"{stream} ended with {code}: {reason or 'no reason given'}")
+
+
+class NothingCame(ClientError):  # noqa: N818 - named as in the list above
+    """A stream gave nothing for as long as its reader was ready to wait."""

@@ -1,55 +1,36 @@
-"""Clients of a Focus Server, one that blocks and one that does not; only reading calls are ever repeated."""
+"""A client of a Focus Server that blocks; `AsyncFocusClient` has the same calls for asynchronous code."""
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Self, TypeVar
+from contextlib import contextmanager
+from typing import Any, Final, Self, TypeVar, Unpack
 
-import anyio
 import httpx
 
 from fullspan.clients import focus_calls as calls
-from fullspan.clients.errors import ClientError, OutcomeUnknown, Unreachable
-from fullspan.clients.focus_answers import ChannelRange, Health, Job, LiveMetadata
+from fullspan.clients.focus_answers import ChannelRange, Health, Job, JobSummary, LiveMetadata
+from fullspan.clients.focus_attempts import Attempts, Outcome, failure
+from fullspan.clients.focus_metrics import Metrics
+from fullspan.clients.focus_pull import Pulled, PulledRow
+from fullspan.clients.focus_requests import OlderWishes, Wishes, configure_document, older_document
+from fullspan.clients.focus_stream import SILENCE_S, StreamReader, read_stream
+from fullspan.clients.focus_watch import Watch, watch
 
 T = TypeVar("T")
 
-_PASSING: Final = frozenset({429, 502, 503, 504})
-_NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-
-
-class _Attempts:
-    """How often and with which pauses a call may be tried: once, or for reading calls `retries` times more."""
-
-    def __init__(self, call: calls.Call[Any], retries: int) -> None:
-        self._call = call
-        self._left = retries if call.repeatable else 0
-        self._pauses_s: Iterator[float] = (0.1 * 2**n for n in range(10))
-
-    def pause_after(self, outcome: httpx.Response | httpx.TransportError) -> float | None:
-        """Seconds to wait before the next attempt; None when this outcome is the result."""
-        if isinstance(outcome, httpx.Response):
-            status = outcome.status_code
-            if status not in _PASSING or status in self._call.expected:
-                return None
-        if self._left == 0:
-            return None
-        self._left -= 1
-        asked = calls.retry_after_s(outcome) if isinstance(outcome, httpx.Response) else None
-        return min(1.0, max(asked or 0.0, next(self._pauses_s)))
-
-
-def _failure(call: calls.Call[Any], error: httpx.TransportError) -> ClientError:
-    what = f"{type(error).__name__}: {error}".rstrip(": ")
-    if isinstance(error, _NOTHING_SENT):
-        return Unreachable(f"{call} could not be sent ({what})")
-    return OutcomeUnknown(f"{call} was sent but not answered ({what})")
+_PULL_EVERY_S: Final = 0.05
 
 
 class FocusClient:
-    """A client that blocks. `raw` sends anything and gives the plain response, for what a typed call cannot say."""
+    """A client that blocks. What goes wrong is a `ClientError`, which says it in a sentence.
 
-    def __init__(self, base_url: str, *, timeout_s: float = 10.0, retries: int = 2) -> None:
-        self._http = httpx.Client(base_url=base_url, timeout=timeout_s, trust_env=False)
+    A call that failed is repeated up to `retries` times where that is safe. `viewer` names who asks, for servers that
+    limit the jobs of one viewer. `raw` sends anything, once, for what a typed call cannot say.
+    """
+
+    def __init__(self, base_url: str, *, timeout_s: float = 10.0, retries: int = 2, viewer: str | None = None) -> None:
+        self._headers = {} if viewer is None else {"X-Viewer": viewer}
+        self._http = httpx.Client(base_url=base_url, timeout=timeout_s, trust_env=False, headers=self._headers)
         self._retries = retries
 
     def __enter__(self) -> Self:
@@ -70,128 +51,103 @@ class FocusClient:
         """Return when the server is there."""
         return self._run(calls.ack())
 
+    def info(self) -> str:
+        """Give the server's version."""
+        return self._run(calls.info())
+
+    def openapi(self) -> Mapping[str, Any]:
+        """Give the description of the interface."""
+        return self._run(calls.openapi())
+
     def health(self) -> Health:
         """Tell how the server's dependencies are."""
         return self._run(calls.health())
+
+    def metrics(self) -> Metrics:
+        """Give the server's figures."""
+        return self._run(calls.metrics())
 
     def channels(self) -> ChannelRange:
         """Give the fibre's channels."""
         return self._run(calls.channels())
 
+    def sensors(self) -> tuple[int, ...]:
+        """List the fibre's sensors, counted from 0."""
+        return self._run(calls.sensors())
+
     def live_metadata(self) -> LiveMetadata:
         """Describe the fibre."""
         return self._run(calls.live_metadata())
 
-    def jobs(self) -> list[Mapping[str, Any]]:
-        """List all jobs."""
-        return self._run(calls.jobs())
+    def configure(self, channels: int | tuple[int, int], *, key: str | None = None, **wishes: Unpack[Wishes]) -> Job:
+        """Make a job; repeated with the same `key` it is the same job, and without one the client takes a new key."""
+        return self._run(calls.configure(configure_document(channels, **wishes), key))
+
+    def config(self, task_id: str, sensors: int | tuple[int, int], **wishes: Unpack[OlderWishes]) -> str:
+        """Make a job in the older form, to be asked for by its task_id from then on."""
+        return self._run(calls.older_config(task_id, older_document(sensors, **wishes)))
 
     def metadata(self, job_id: str) -> Job:
         """Give what `configure` answered for a job."""
         return self._run(calls.metadata(job_id))
 
-    def configure(self, channels: int | tuple[int, int], **wishes: Any) -> Job:
-        """Make a job; `wishes` are those of `configure_document`. Never repeated."""
-        return self._run(calls.configure(calls.configure_document(channels, **wishes)))
-
-    def recordings(self, start: float, end: float) -> list[tuple[float, float]]:
-        """Give the ranges that were recorded between two times, in epoch seconds."""
-        return self._run(calls.recordings(start, end))
+    def jobs(self) -> list[JobSummary]:
+        """List all jobs."""
+        return self._run(calls.jobs())
 
     def cancel(self, job_id: str) -> None:
         """End a job."""
         return self._run(calls.cancel(job_id))
 
-    def _run(self, call: calls.Call[T]) -> T:
-        attempts = _Attempts(call, self._retries)
-        while True:
-            outcome = self._send(call)
-            pause_s = attempts.pause_after(outcome)
-            if pause_s is None:
-                break
-            time.sleep(pause_s)
-        if isinstance(outcome, httpx.Response):
-            return call.result(outcome)
-        raise _failure(call, outcome) from outcome
-
-    def _send(self, call: calls.Call[Any]) -> httpx.Response | httpx.TransportError:
-        try:
-            return self._http.request(call.method, call.path, json=call.document)
-        except httpx.TransportError as error:
-            return error
-
-
-class AsyncFocusClient:
-    """The same client for asynchronous code."""
-
-    def __init__(self, base_url: str, *, timeout_s: float = 10.0, retries: int = 2) -> None:
-        self._http = httpx.AsyncClient(base_url=base_url, timeout=timeout_s, trust_env=False)
-        self._retries = retries
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._http.aclose()
-
-    async def raw(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Send a request as it is, once."""
-        return await self._http.request(method, path, **options)
-
-    async def ack(self) -> None:
-        """Return when the server is there."""
-        return await self._run(calls.ack())
-
-    async def health(self) -> Health:
-        """Tell how the server's dependencies are."""
-        return await self._run(calls.health())
-
-    async def channels(self) -> ChannelRange:
-        """Give the fibre's channels."""
-        return await self._run(calls.channels())
-
-    async def live_metadata(self) -> LiveMetadata:
-        """Describe the fibre."""
-        return await self._run(calls.live_metadata())
-
-    async def jobs(self) -> list[Mapping[str, Any]]:
-        """List all jobs."""
-        return await self._run(calls.jobs())
-
-    async def metadata(self, job_id: str) -> Job:
-        """Give what `configure` answered for a job."""
-        return await self._run(calls.metadata(job_id))
-
-    async def configure(self, channels: int | tuple[int, int], **wishes: Any) -> Job:
-        """Make a job; `wishes` are those of `configure_document`. Never repeated."""
-        return await self._run(calls.configure(calls.configure_document(channels, **wishes)))
-
-    async def recordings(self, start: float, end: float) -> list[tuple[float, float]]:
+    def recordings(self, start: float, end: float) -> list[tuple[float, float]]:
         """Give the ranges that were recorded between two times, in epoch seconds."""
-        return await self._run(calls.recordings(start, end))
+        return self._run(calls.recordings(start, end))
 
-    async def cancel(self, job_id: str) -> None:
-        """End a job."""
-        return await self._run(calls.cancel(job_id))
+    def recordings_page(self, between: tuple[float, float] | None = None) -> str:
+        """Give the HTML page that draws what was recorded, of the last 24 hours or between two times."""
+        return self._run(calls.recordings_page(between))
 
-    async def _run(self, call: calls.Call[T]) -> T:
-        attempts = _Attempts(call, self._retries)
-        while True:
-            outcome = await self._send(call)
-            pause_s = attempts.pause_after(outcome)
-            if pause_s is None:
-                break
-            await anyio.sleep(pause_s)
-        if isinstance(outcome, httpx.Response):
-            return call.result(outcome)
-        raise _failure(call, outcome) from outcome
+    def pull(self, job_id: str, row_count: int) -> Pulled:
+        """Take at most so many of the rows that wait in the server; the first call makes it keep them."""
+        return self._run(calls.pull(job_id, row_count))
 
-    async def _send(self, call: calls.Call[Any]) -> httpx.Response | httpx.TransportError:
+    def waterfall(self, job_id: str, row_count: int = 100, silence_s: float = SILENCE_S) -> Iterator[PulledRow]:
+        """Pull rows for as long as there are any to come. Raises `NothingCame` after a silence."""
+        heard_s = time.monotonic()
+        while not (pulled := self.pull(job_id, row_count)).complete:
+            for block in pulled.blocks:
+                yield from block.rows
+            if pulled.blocks:
+                heard_s = time.monotonic()
+            elif time.monotonic() - heard_s > silence_s:
+                raise calls.nothing_pulled(job_id, silence_s)
+            else:
+                time.sleep(_PULL_EVERY_S)  # how often this interface is asked
+
+    @contextmanager
+    def stream(self, job: Job, stream: int = 0, *, silence_s: float = SILENCE_S) -> Iterator[StreamReader]:
+        """Read a stream of a job over gRPC."""
+        with read_stream(job.host, job.stream_port, stream, silence_s=silence_s) as reader:
+            yield reader
+
+    @contextmanager
+    def watch(self, job_id: str, stream: int = 0, *, silence_s: float = SILENCE_S) -> Iterator[Watch]:
+        """Read a stream of a job over the WebSocket."""
+        with watch(str(self._http.base_url), job_id, stream, silence_s, self._headers) as reader:
+            yield reader
+
+    def _run(self, call: calls.Call[T]) -> T:
+        attempts = Attempts(call, self._retries)
+        while (pause_s := attempts.pause_after(outcome := self._send(call))) is not None:
+            time.sleep(pause_s)
+        if isinstance(outcome, httpx.TransportError):
+            raise failure(call, outcome) from outcome
+        return call.result(attempts.meant(outcome))
+
+    def _send(self, call: calls.Call[Any]) -> Outcome:
         try:
-            return await self._http.request(call.method, call.path, json=call.document)
+            return self._http.request(
+                call.method, call.path, json=call.document, params=call.query, headers=call.headers
+            )
         except httpx.TransportError as error:
             return error

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from fractions import Fraction
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -107,6 +108,22 @@ class Job:
         )
 
     @property
+    def historic(self) -> bool:
+        """True when the job plays recordings, false when it shows the live fibre."""
+        return bool(self.document["metadata"].get("recording_ids"))
+
+    @property
+    def lines(self) -> int | None:
+        """How many lines a historic job has at most; None when it is live."""
+        lines = self.document["metadata"].get("lines")
+        return None if lines is None else int(lines)
+
+    @property
+    def display(self) -> Mapping[str, Any]:
+        """How viewers were told to draw the job, by commands; empty while nobody said anything."""
+        return self.document["metadata"].get("display") or {}
+
+    @property
     def host(self) -> str:
         """Where the job's gRPC port is."""
         return urlsplit(self.stream_url).hostname or ""
@@ -115,6 +132,39 @@ class Job:
     def serial(self) -> int:
         """The number after the window, which every message of the job carries."""
         return int(self.job_id.partition("-")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """One job of the list of all jobs; `channels` both included, `nfft` None for a waterfall, times in UTC."""
+
+    job_id: str
+    view_type: int
+    mode: str
+    state: str
+    channels: tuple[int, int]
+    nfft: int | None
+    viewers: int
+    created: datetime
+    last_activity: datetime
+    document: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Pick the fields from an entry."""
+        nfft = document["nfft"]
+        return cls(
+            job_id=str(document["job_id"]),
+            view_type=int(document["view_type"]),
+            mode=str(document["mode"]),
+            state=str(document["state"]),
+            channels=(int(document["channels"]["min"]), int(document["channels"]["max"])),
+            nfft=None if nfft is None else int(nfft),
+            viewers=int(document["viewers"]),
+            created=datetime.fromisoformat(document["created"]),
+            last_activity=datetime.fromisoformat(document["last_activity"]),
+            document=document,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,165 @@
+"""A client of a Focus Server for asynchronous code; `FocusClient` is the one that blocks."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self, TypeVar, Unpack
+
+import anyio
+import httpx
+
+from fullspan.clients import focus_calls as calls
+from fullspan.clients.focus_answers import ChannelRange, Health, Job, JobSummary, LiveMetadata
+from fullspan.clients.focus_attempts import Attempts, Outcome, failure
+from fullspan.clients.focus_metrics import Metrics
+from fullspan.clients.focus_pull import Pulled, PulledRow
+from fullspan.clients.focus_requests import OlderWishes, Wishes, configure_document, older_document
+from fullspan.clients.focus_stream import SILENCE_S, AsyncStreamReader, read_stream_async
+from fullspan.clients.focus_watch import AsyncWatch, watch_async
+
+T = TypeVar("T")
+
+_PULL_EVERY_S: Final = 0.05
+
+
+class AsyncFocusClient:
+    """The same client for asynchronous code. What goes wrong is a `ClientError`, which says it in a sentence.
+
+    A call that failed is repeated up to `retries` times where that is safe. `viewer` names who asks, for servers that
+    limit the jobs of one viewer. `raw` sends anything, once, for what a typed call cannot say.
+    """
+
+    def __init__(self, base_url: str, *, timeout_s: float = 10.0, retries: int = 2, viewer: str | None = None) -> None:
+        self._headers = {} if viewer is None else {"X-Viewer": viewer}
+        self._http = httpx.AsyncClient(base_url=base_url, timeout=timeout_s, trust_env=False, headers=self._headers)
+        self._retries = retries
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def raw(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send a request as it is, once."""
+        return await self._http.request(method, path, **options)
+
+    async def ack(self) -> None:
+        """Return when the server is there."""
+        return await self._run(calls.ack())
+
+    async def info(self) -> str:
+        """Give the server's version."""
+        return await self._run(calls.info())
+
+    async def openapi(self) -> Mapping[str, Any]:
+        """Give the description of the interface."""
+        return await self._run(calls.openapi())
+
+    async def health(self) -> Health:
+        """Tell how the server's dependencies are."""
+        return await self._run(calls.health())
+
+    async def metrics(self) -> Metrics:
+        """Give the server's figures."""
+        return await self._run(calls.metrics())
+
+    async def channels(self) -> ChannelRange:
+        """Give the fibre's channels."""
+        return await self._run(calls.channels())
+
+    async def sensors(self) -> tuple[int, ...]:
+        """List the fibre's sensors, counted from 0."""
+        return await self._run(calls.sensors())
+
+    async def live_metadata(self) -> LiveMetadata:
+        """Describe the fibre."""
+        return await self._run(calls.live_metadata())
+
+    async def configure(
+        self, channels: int | tuple[int, int], *, key: str | None = None, **wishes: Unpack[Wishes]
+    ) -> Job:
+        """Make a job; repeated with the same `key` it is the same job, and without one the client takes a new key."""
+        return await self._run(calls.configure(configure_document(channels, **wishes), key))
+
+    async def config(self, task_id: str, sensors: int | tuple[int, int], **wishes: Unpack[OlderWishes]) -> str:
+        """Make a job in the older form, to be asked for by its task_id from then on."""
+        return await self._run(calls.older_config(task_id, older_document(sensors, **wishes)))
+
+    async def metadata(self, job_id: str) -> Job:
+        """Give what `configure` answered for a job."""
+        return await self._run(calls.metadata(job_id))
+
+    async def jobs(self) -> list[JobSummary]:
+        """List all jobs."""
+        return await self._run(calls.jobs())
+
+    async def cancel(self, job_id: str) -> None:
+        """End a job."""
+        return await self._run(calls.cancel(job_id))
+
+    async def recordings(self, start: float, end: float) -> list[tuple[float, float]]:
+        """Give the ranges that were recorded between two times, in epoch seconds."""
+        return await self._run(calls.recordings(start, end))
+
+    async def recordings_page(self, between: tuple[float, float] | None = None) -> str:
+        """Give the HTML page that draws what was recorded, of the last 24 hours or between two times."""
+        return await self._run(calls.recordings_page(between))
+
+    async def pull(self, job_id: str, row_count: int) -> Pulled:
+        """Take at most so many of the rows that wait in the server; the first call makes it keep them."""
+        return await self._run(calls.pull(job_id, row_count))
+
+    async def waterfall(
+        self, job_id: str, row_count: int = 100, silence_s: float = SILENCE_S
+    ) -> AsyncIterator[PulledRow]:
+        """Pull rows for as long as there are any to come. Raises `NothingCame` after a silence."""
+        heard_s = time.monotonic()
+        while not (pulled := await self.pull(job_id, row_count)).complete:
+            for block in pulled.blocks:
+                for row in block.rows:
+                    yield row
+            if pulled.blocks:
+                heard_s = time.monotonic()
+            elif time.monotonic() - heard_s > silence_s:
+                raise calls.nothing_pulled(job_id, silence_s)
+            else:
+                await anyio.sleep(_PULL_EVERY_S)  # how often this interface is asked
+
+    @asynccontextmanager
+    async def stream(
+        self, job: Job, stream: int = 0, *, silence_s: float = SILENCE_S
+    ) -> AsyncIterator[AsyncStreamReader]:
+        """Read a stream of a job over gRPC."""
+        async with read_stream_async(job.host, job.stream_port, stream, silence_s=silence_s) as reader:
+            yield reader
+
+    @asynccontextmanager
+    async def watch(self, job_id: str, stream: int = 0, *, silence_s: float = SILENCE_S) -> AsyncIterator[AsyncWatch]:
+        """Read a stream of a job over the WebSocket."""
+        async with watch_async(str(self._http.base_url), job_id, stream, silence_s, self._headers) as reader:
+            yield reader
+
+    async def _run(self, call: calls.Call[T]) -> T:
+        attempts = Attempts(call, self._retries)
+        while True:
+            outcome = await self._send(call)
+            pause_s = attempts.pause_after(outcome)
+            if pause_s is None:
+                break
+            await anyio.sleep(pause_s)
+        if isinstance(outcome, httpx.TransportError):
+            raise failure(call, outcome) from outcome
+        return call.result(attempts.meant(outcome))
+
+    async def _send(self, call: calls.Call[Any]) -> Outcome:
+        try:
+            return await self._http.request(
+                call.method, call.path, json=call.document, params=call.query, headers=call.headers
+            )
+        except httpx.TransportError as error:
+            return error
