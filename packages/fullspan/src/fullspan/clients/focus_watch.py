@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import anyio
 import websockets.asyncio.client
 import websockets.sync.client
+from google.protobuf.message import DecodeError
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from fullspan.clients.errors import ClientError, NothingCame, NotUnderstood, Refused, StreamLost, Unreachable
@@ -43,7 +44,7 @@ class _Frames:
                 return DataStream.FromString(frame)
             attributes = dict(json.loads(frame))
             state = StateFrame(str(attributes.pop("type")), attributes)
-        except (KeyError, TypeError, ValueError) as error:
+        except (DecodeError, KeyError, TypeError, ValueError) as error:
             raise NotUnderstood(f"a frame of {self.name} is not what the contract says: {error!r}") from error
         if state.kind == "error":
             self._why = str(attributes.get("error", ""))
