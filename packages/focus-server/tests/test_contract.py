@@ -121,6 +121,13 @@ MEANINGS = [
     (body(channels={"min": 400, "max": 501}), 400, r"^channels .*1 to 500; asked for 400 to 501"),
     (body(displayInfo={"height": 0}), 400, r"height must be positive.*it was 0"),
     (body(displayInfo={"height": -3}), 400, r"height must be positive.*it was -3"),
+    (body(displayInfo={"height": 2**31}), 400, r"height must be at most 2147483647; it was 2147483648"),
+    (body(displayInfo={"height": 10**25}), 400, r"height must be at most 2147483647; it was a number of 84 bits"),
+    (
+        body(displayTimeAxisDuration=4e7),
+        400,
+        r"^displayTimeAxisDuration must be at most 31622400 seconds",
+    ),
     (body(displayTimeAxisDuration=0), 400, r"^displayTimeAxisDuration must be positive"),
     (body(displayTimeAxisDuration=-1.5), 400, r"^displayTimeAxisDuration must be positive.*it was -1\.5"),
     (body(frequencyRange={"min": -1, "max": 100}), 400, r"^frequencyRange\.min must be at least 0 Hz; it was -1"),
@@ -137,6 +144,9 @@ MEANINGS = [
     (body(start_time=20.0, end_time=10.0), 400, r"^end_time must be after start_time"),
     (body(start_time=10.0, end_time=10.0), 400, r"^end_time must be after start_time"),
     (body(start_time=NOW - 5, end_time=NOW + 1), 400, r"^end_time must not lie in the future"),
+    (body(start_time=-1.0, end_time=1.0), 400, r"^start_time must not be negative, in epoch seconds; it was -1\."),
+    (body(playrate=1e-4), 400, r"^playrate must be 0\.001 to 1000000 times real time; it was 0\.0001"),
+    (body(playrate=1e300), 400, r"^playrate must be 0\.001 to 1000000 times real time; it was 1e\+300"),
     (body(playrate=0), 400, r"^playrate must be above 0, times real time; it was 0"),
     (body(playrate=-2), 400, r"^playrate must be above 0"),
     (body(view_type=2, displayTimeAxisDuration=10), 422, r"^displayTimeAxisDuration does not exist for a waterfall"),
@@ -183,6 +193,9 @@ def test_all_ten_nffts_are_accepted(nfft):
         body(view_type=2, start_time=NOW - 10, end_time=NOW - 1),
         body(view_type=0, channels={"min": 1, "max": 3}, displayTimeAxisDuration=0.1),
         body(start_time=NOW - 10, end_time=NOW, playrate=0.25),
+        body(start_time=0, end_time=NOW, playrate=0.001),
+        body(start_time=NOW - 10, end_time=NOW, playrate=1e6),
+        body(displayInfo={"height": 2**31 - 1}, displayTimeAxisDuration=31_622_400),
     ],
 )
 def test_the_edges_are_accepted(document):

@@ -34,3 +34,5 @@ def configure_logging(level: Literal["debug", "info", "warning", "error"] = "inf
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # It warns of every malformed request, so that any client could fill the disk; the server counts those itself.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

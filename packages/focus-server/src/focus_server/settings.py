@@ -182,6 +182,10 @@ class ServeSettings(FocusSettings):
     allowed_origins: Names = ()
     """Origins beside the server's own that may change state or open a WebSocket."""
     max_body_bytes: int = Field(default=65536, ge=1024)
+    max_connections: int = Field(default=1000, ge=8, le=100_000)
+    """Beyond it a new connection displaces the one that has been without a request longest; viewers do not count."""
+    max_viewers: int = Field(default=500, ge=1, le=100_000)
+    """Viewers of the WebSocket, of all jobs together."""
     mongo_url: SecretStr | None = None
     """The catalogue of recordings, with user and password; without it there are live views only."""
 

@@ -54,7 +54,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
         fiber_routes(analyzer),
         recording_routes(archive),
         job_routes(analyzer, archive),
-        stream_routes(bridge),
+        stream_routes(bridge, settings.max_viewers),
     ):
         app.include_router(routes)
     app.include_router(openapi_routes(app))

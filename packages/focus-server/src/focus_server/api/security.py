@@ -13,6 +13,9 @@ from focus_server.contract import Refusal
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BODY_DEADLINE_S: Final = 10.0
+_DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
+_LONGEST_LENGTH: Final = 18
+"""Digits of a body's length that are read as a number."""
 _HOST: Final = re.compile(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?", re.ASCII)
 
 
@@ -74,8 +77,8 @@ class Guard:
 
     async def _read_body(self, headers: Headers, receive: Receive) -> bytes:
         too_large = Refusal(413, f"The request body must be at most {self._max_body_bytes} bytes.", "Content-Length")
-        length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self._max_body_bytes:
+        length = headers.get("content-length", "0").lstrip("0")
+        if _DIGITS.fullmatch(length) and (len(length) > _LONGEST_LENGTH or int(length) > self._max_body_bytes):
             raise too_large
         body = bytearray()
         while True:

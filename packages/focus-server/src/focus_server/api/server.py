@@ -3,15 +3,20 @@
 import asyncio
 import contextlib
 import ipaddress
+import resource
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Final
+from contextlib import suppress
+from functools import partial
+from typing import Final, cast
 
 import structlog
 import uvicorn
 
 from focus_server.api.app import create_app
+from focus_server.api.connections import ConnectionLimits, Connections
+from focus_server.api.http import HttpConnection, ViewerConnection
 from focus_server.errors import FocusError
 from focus_server.settings import ServeSettings
 
@@ -19,20 +24,24 @@ _log = structlog.get_logger()
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 _PATIENCE_S: Final = 0.5
-_LARGEST_FRAME_FROM_A_VIEWER: Final = 64 * 1024
+_BACKLOG: Final = 256
+"""As many connections may be accepted at once, before any that they displace is closed."""
+_SPARE_FILES: Final = 128
+_GOODBYES: Final = 100
+"""Connections of viewers that are just told why they cannot watch, beside those who do."""
 
 
 class Server(uvicorn.Server):
     """A server that says where it listens, and that a signal ends within two seconds whatever its viewers do."""
 
     def __init__(self, settings: ServeSettings, listener: socket.socket) -> None:
+        self.connections = Connections(_connection_limits(settings))
         config = uvicorn.Config(
             create_app(settings),
             lifespan="on",
-            http="h11",
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,
-            ws_max_size=_LARGEST_FRAME_FROM_A_VIEWER,
+            http=cast(type[asyncio.Protocol], partial(HttpConnection, self.connections)),
+            ws=cast(type[asyncio.Protocol], partial(ViewerConnection, self.connections)),
+            backlog=_BACKLOG,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -42,6 +51,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._listener = listener
+        self._watch: asyncio.Task[None] | None = None
         self.signal: signal.Signals | None = None
 
     async def run_until_signal(self) -> None:
@@ -53,11 +63,14 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start listening, then say so."""
         await super().startup(sockets)
+        self._watch = asyncio.create_task(self.connections.watch())
         host, port = self._listener.getsockname()[:2]
         _log.info("server.ready", host=host, port=port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close all connections, those that take nothing any more without waiting for them."""
+        if self._watch is not None:
+            self._watch.cancel()
         asyncio.get_running_loop().call_later(_PATIENCE_S, self._abort_connections)
         await super().shutdown(sockets)
 
@@ -103,6 +116,23 @@ def listen(host: str, port: int, *, no_auth: bool) -> socket.socket:
         listener.close()
         raise FocusError(f"Cannot listen on {host} port {port}: {error.strerror}; choose another --port.") from error
     return listener
+
+
+def _connection_limits(settings: ServeSettings) -> ConnectionLimits:
+    """Let the system give as many files as the settings need, or make do with fewer connections."""
+    viewers = settings.max_viewers + _GOODBYES
+    needed = settings.max_connections + viewers + _BACKLOG + _SPARE_FILES
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed < needed:
+        allowed = needed if most == resource.RLIM_INFINITY else min(needed, most)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    if allowed >= needed:
+        return ConnectionLimits(settings.max_connections, viewers)
+    share = max(0.1, (allowed - _BACKLOG - _SPARE_FILES) / (settings.max_connections + viewers))
+    limits = ConnectionLimits(max(8, int(share * settings.max_connections)), max(8, int(share * viewers)))
+    _log.warning("server.few_files", allowed=allowed, needed=needed, connections=limits.most)
+    return limits
 
 
 def _is_loopback(host: str) -> bool:

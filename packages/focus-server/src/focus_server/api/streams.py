@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from focus_server.api.bridge import Bridge, End, Viewer
-from focus_server.api.jobs import known
+from focus_server.api.naming import known
 from focus_server.contract import Refusal
 
 _log = structlog.get_logger()
@@ -19,13 +19,22 @@ _SEND_DEADLINE_S: Final = 30.0
 """A viewer whose socket takes nothing for so long is gone, whatever its connection says."""
 
 
-def stream_routes(bridge: Bridge) -> APIRouter:
-    """Make the route `/ws/jobs/{job_id}/streams/{stream}`."""
+def stream_routes(bridge: Bridge, most_viewers: int) -> APIRouter:
+    """Make the route `/ws/jobs/{job_id}/streams/{stream}`, for so many viewers at a time."""
     router = APIRouter()
+    room = asyncio.Semaphore(most_viewers)
 
     @router.websocket("/ws/jobs/{job_id}/streams/{stream}")
     async def watch(websocket: WebSocket, job_id: str, stream: str) -> None:
         await websocket.accept()
+        if room.locked():
+            with suppress(WebSocketDisconnect):
+                await _close(websocket, _full(most_viewers))
+            return
+        async with room:
+            await seen(websocket, job_id, stream)
+
+    async def seen(websocket: WebSocket, job_id: str, stream: str) -> None:
         try:
             number = _number(stream)
             async with bridge.viewer(known(job_id), number) as viewer:
@@ -37,6 +46,11 @@ def stream_routes(bridge: Bridge) -> APIRouter:
                 await _close(websocket, End.error(4000 + refusal.status, refusal.error, "refused"))
 
     return router
+
+
+def _full(most_viewers: int) -> End:
+    sentence = f"All {most_viewers} viewers that this server takes at a time are there; close some, or try again later."
+    return End.error(1013, sentence, "too many viewers")
 
 
 def _number(stream: str) -> int:

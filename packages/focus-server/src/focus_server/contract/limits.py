@@ -12,6 +12,14 @@ MAX_FREQUENCY: Final = 1000.0
 MIN_FREQUENCY_SPAN: Final = 1.0
 """Hz."""
 
+MAX_HEIGHT: Final = 2**31 - 1
+"""Lines; there are not more row numbers."""
+MAX_DURATION_S: Final = 31_622_400.0
+"""A year of 366 days."""
+MIN_PLAYRATE: Final = 0.001
+MAX_PLAYRATE: Final = 1e6
+"""Times real time; beyond it a recording is played as fast as it can be anyway."""
+
 MAX_OVERLAP: Final = 0.98
 MIN_LINES_PER_SECOND: Final = 0.1
 """A line that takes longer than ten seconds would outgrow the samples that the analyzer keeps."""

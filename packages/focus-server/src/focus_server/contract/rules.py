@@ -4,10 +4,14 @@ import time
 
 from focus_server.contract.limits import (
     MAX_CHANNELS,
+    MAX_DURATION_S,
     MAX_FREQUENCY,
+    MAX_HEIGHT,
     MAX_OVERLAP,
+    MAX_PLAYRATE,
     MIN_FREQUENCY_SPAN,
     MIN_LINES_PER_SECOND,
+    MIN_PLAYRATE,
     NFFT_VALUES,
 )
 from focus_server.contract.refusal import Refusal
@@ -22,19 +26,12 @@ def check_request(request: ConfigureRequest, channels: Channels | None = None, n
     """
     _check_view(request)
     _check_channels(request, channels)
-    if request.display_info.height <= 0:
-        height = _short(request.display_info.height)
-        raise _broken("displayInfo.height", f"must be positive, a number of lines above 0; it was {height}.")
-    if request.duration_s is not None and request.duration_s <= 0:
-        raise _broken(
-            "displayTimeAxisDuration", f"must be positive, a number of seconds above 0; it was {request.duration_s:g}."
-        )
+    _check_shown(request)
     _check_nfft(request)
     _check_band(request)
     _check_rate(request)
     _check_times(request, time.time() if now is None else now)
-    if request.playrate is not None and request.playrate <= 0:
-        raise _broken("playrate", f"must be above 0, times real time; it was {request.playrate:g}.")
+    _check_playrate(request)
 
 
 def _broken(field: str, what: str, status: int = 400) -> Refusal:
@@ -70,6 +67,24 @@ def _check_channels(request: ConfigureRequest, fibre: Channels | None) -> None:
         raise _broken(
             "channels",
             f"must lie within the fibre's channels {fibre.min} to {fibre.max}; asked for {asked.min} to {asked.max}.",
+        )
+
+
+def _check_shown(request: ConfigureRequest) -> None:
+    height, duration_s = request.display_info.height, request.duration_s
+    if height <= 0:
+        raise _broken("displayInfo.height", f"must be positive, a number of lines above 0; it was {_short(height)}.")
+    if height > MAX_HEIGHT:
+        raise _broken("displayInfo.height", f"must be at most {MAX_HEIGHT}; it was {_short(height)}.")
+    if duration_s is None:
+        return
+    if duration_s <= 0:
+        raise _broken(
+            "displayTimeAxisDuration", f"must be positive, a number of seconds above 0; it was {duration_s:g}."
+        )
+    if duration_s > MAX_DURATION_S:
+        raise _broken(
+            "displayTimeAxisDuration", f"must be at most {MAX_DURATION_S:.0f} seconds; it was {duration_s:g}."
         )
 
 
@@ -116,12 +131,25 @@ def _check_times(request: ConfigureRequest, now: float) -> None:
             "start_time" if start is None else "end_time",
             "is missing: send both start_time and end_time for a recording, or neither for a live view.",
         )
+    if start < 0:
+        raise _broken("start_time", f"must not be negative, in epoch seconds; it was {start:g}.")
     if end <= start:
         raise _broken("end_time", f"must be after start_time ({start:.3f}); it was {end:.3f}.")
     if end > now:
         raise _broken(
             "end_time", f"must not lie in the future (now is {now:.3f} in epoch seconds, UTC); it was {end:.3f}."
         )
+
+
+def _check_playrate(request: ConfigureRequest) -> None:
+    playrate = request.playrate
+    if playrate is None:
+        return
+    if playrate <= 0:
+        raise _broken("playrate", f"must be above 0, times real time; it was {playrate:g}.")
+    if not MIN_PLAYRATE <= playrate <= MAX_PLAYRATE:
+        allowed = f"{MIN_PLAYRATE:g} to {MAX_PLAYRATE:.0f}"
+        raise _broken("playrate", f"must be {allowed} times real time; it was {playrate:g}.")
 
 
 def _short(number: int) -> str:
