@@ -2,10 +2,14 @@
 
 from fractions import Fraction
 from math import ceil, floor
+from typing import Literal
 
 from focus_server.contract.limits import MAX_STREAMS, MOST_LINES_PER_HEIGHT, WATERFALL_LINES_PER_SECOND
 from focus_server.contract.refusal import Refusal
 from focus_server.contract.request import ConfigureRequest, View
+
+LineSpacing = Literal["fs", "display"]
+"""Where the hop comes from when none is asked for: from the sampling rate, or from what the viewer shows."""
 
 
 def exact(number: float | Fraction) -> Fraction:
@@ -70,15 +74,20 @@ def request_bins(request: ConfigureRequest, fs: Fraction) -> tuple[int, int] | N
     return (0, nfft // 2) if asked is None else band_bins(fs, nfft, asked.min, asked.max)
 
 
-def request_hop(request: ConfigureRequest, fs: Fraction) -> int:
+def request_hop(request: ConfigureRequest, fs: Fraction, line_spacing: LineSpacing = "fs") -> int:
     """Find the samples from line to line that a request asks for.
 
-    A historic request that asks for no rate, and of which more than 4·height lines would come, gets about `height`.
+    With the spacing `display` a spectrum that asks for no rate has its lines duration/height seconds apart, as the
+    older server had; a waterfall has no duration and is not concerned. A historic request that asks for no rate, and of
+    which more than 4·height lines would come, gets about `height`.
     """
     hop = hop_samples(fs, request.effective_nfft, request.overlap, request.lines_per_second)
-    if request.start_time is None or request.end_time is None:
-        return hop
     if request.overlap is not None or request.lines_per_second is not None:
+        return hop
+    duration_s = request.effective_duration_s
+    if line_spacing == "display" and duration_s is not None:
+        hop = max(1, round(exact(duration_s) * fs / request.display_info.height))
+    if request.start_time is None or request.end_time is None:
         return hop
     samples = (exact(request.end_time) - exact(request.start_time)) * fs
     lines = (samples - max(request.effective_nfft or 1, hop)) // hop + 1

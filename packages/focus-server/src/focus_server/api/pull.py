@@ -1,0 +1,87 @@
+"""The pull interface: a job's rows by plain GET, each of them once."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Final
+
+import anyio.to_thread
+import numpy as np
+from fastapi import APIRouter
+from pydantic import TypeAdapter
+from starlette.responses import Response
+
+from focus_server.api.naming import by_name
+from focus_server.api.puller import Pulled, Pullers
+from focus_server.api.puller_rows import Line, Part
+from focus_server.api.responses import ERRORS
+from focus_server.contract import Grid, Refusal, SensorValues, WaterfallBlock, WaterfallRow
+from focus_server.jobs import Orchestrator
+
+Values = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+
+_BLOCKS: Final = TypeAdapter(list[WaterfallBlock])
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "Nothing yet: an empty list.", "model": list[WaterfallBlock]},
+    201: {"description": "Rows.", "model": list[WaterfallBlock]},
+    208: {"description": "A recording was played and given to its end: an empty list.", "model": list[WaterfallBlock]},
+}
+
+
+def pull_routes(orchestrator: Orchestrator, pullers: Pullers) -> APIRouter:
+    """Make the route `/waterfall/{job_id}/{row_count}`."""
+    router = APIRouter(tags=["jobs"], responses=ERRORS)
+
+    @router.get("/waterfall/{job_id}/{row_count}", responses=_ANSWERS)
+    async def waterfall(job_id: str, row_count: int) -> Response:
+        """Give the oldest rows that no call has given yet, at most `row_count`; the first call begins to keep them."""
+        if row_count <= 0:
+            raise Refusal(400, "row_count must be above 0: how many rows to give at most.", "row_count")
+
+        async def pull(known: str) -> Pulled:
+            return await pullers.pull(known, row_count)
+
+        pulled = await by_name(orchestrator, job_id, pull)
+        if pulled.lines:
+            # beside the loop, so that live viewers do not wait for the writing
+            content = await anyio.to_thread.run_sync(partial(_written, pulled.lines, pulled.grid))
+            return Response(content, 201, media_type="application/json")
+        return Response(b"[]", 208 if pulled.complete else 200, media_type="application/json")
+
+    return router
+
+
+def _written(lines: list[Line], grid: Grid) -> bytes:
+    """Write lines as a list of one block; a NaN becomes null."""
+    found = [[(part, _values(part)) for _, part in sorted(line.parts.items())] for line in lines]
+    smallest, largest = _extremes(values for parts in found for _, values in parts)
+    block = WaterfallBlock.model_construct(
+        rows=[_row(line.index, parts, grid) for line, parts in zip(lines, found, strict=True)],
+        current_max_amp=largest,
+        current_min_amp=smallest,
+    )
+    return _BLOCKS.dump_json([block])
+
+
+def _row(index: int, parts: list[tuple[Part, Values]], grid: Grid) -> WaterfallRow:
+    begin_ms, end_ms = grid.row_ms(index)
+    sensors = [
+        SensorValues.model_construct(id=part.first_channel - 1 + at, intensity=channel)
+        for part, values in parts
+        for at, channel in enumerate(values.tolist())
+    ]
+    return WaterfallRow.model_construct(canvasId=index, startTimestamp=begin_ms, endTimestamp=end_ms, sensors=sensors)
+
+
+def _values(part: Part) -> Values:
+    """Give the values [channel, value] of what a stream has of a line."""
+    shape = (part.last_channel - part.first_channel + 1, part.values)
+    return np.frombuffer(part.data, "<f4").reshape(shape) if part.data else np.full(shape, np.nan, np.float32)
+
+
+def _extremes(arrays: Iterable[Values]) -> tuple[float, float]:
+    """Give the smallest and the largest finite value, 0 and 0 when there is none."""
+    finite = [values[np.isfinite(values)] for values in arrays]
+    some = [values for values in finite if values.size]
+    if not some:
+        return 0.0, 0.0
+    return float(min(values.min() for values in some)), float(max(values.max() for values in some))
