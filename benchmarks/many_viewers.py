@@ -1,6 +1,6 @@
 """One machine serves many viewers: live jobs of different channel ranges, each streamed to a viewer of its own.
 
-Claim: 200 jobs of 98 channels x 513 bins x 20 lines/s on a fibre of 2222 channels at 2000 samples/s (hop 100), for 60 s:
+Claim: 200 jobs of 98 channels x 513 bins x 20 lines/s on a fibre of 2222 channels at 2000 samples/s (hop 100): in 60 s
 every line is delivered, the p99 of line latency is under 250 ms, the server's side (analyzer and server) takes under
 1.5 cores, and its memory grows by less than 1 MB a minute over the last half. Line latency is the time of receipt minus
 the time at which the last sample of the line was due. Viewers and the whole stack share the machine. Beside it, as the
