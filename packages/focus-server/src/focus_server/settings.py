@@ -129,6 +129,8 @@ class AnalyzerSettings(BusSettings):
     viewer_wait_bytes: int = Field(default=4 * 2**20, ge=2**16)
     compute_cores: float = Field(default=0.8, gt=0, allow_inf_nan=False)
     """What all jobs together may cost; a job beyond it gets a lower line rate."""
+    line_spacing: Literal["fs", "display"] = "fs"
+    """`display`: where no rate is asked for, lines come displayTimeAxisDuration/height apart, as older clients wish."""
     mongo_url: SecretStr | None = None
     """Where jobs are noted down, best effort; without it they are not."""
 

@@ -47,17 +47,25 @@ def test_a_job_comes_back_as_it_was(tmp_path, record):
     assert stat.S_IMODE((tmp_path / "0-1.json").stat().st_mode) == 0o600
 
 
-def test_a_job_of_an_earlier_schema_comes_back_as_a_live_one(tmp_path, record):
-    """What version 1 wrote had neither recordings nor, in the answer, what belongs to them."""
+@pytest.mark.parametrize(
+    ("version", "record_lacks", "answer_lacks"),
+    [
+        (1, ("roi", "viewer", "recordings"), ("display", "lines", "left_out")),
+        (2, ("roi", "viewer"), ("display",)),
+    ],
+)
+def test_a_job_of_an_earlier_schema_comes_back_as_a_live_one(tmp_path, record, version, record_lacks, answer_lacks):
+    """What version 1 wrote knew no recordings, and version 2 no commands."""
     saved = record(1)
-    document = saved.model_dump(mode="json", by_alias=True) | {"schema_version": 1}
-    del document["recordings"]
-    for name in ("lines", "left_out"):
+    document = saved.model_dump(mode="json", by_alias=True) | {"schema_version": version}
+    for name in record_lacks:
+        del document[name]
+    for name in answer_lacks:
         del document["answer"]["metadata"][name]
     (tmp_path / "0-1.json").write_text(json.dumps(document))
     (again,) = JobStore(tmp_path).load(60)
-    assert (again.schema_version, again.recordings) == (1, ())
-    assert again.model_copy(update={"schema_version": 2}) == saved
+    assert (again.schema_version, again.recordings) == (version, ())
+    assert again.model_copy(update={"schema_version": 3}) == saved
 
 
 def test_a_historic_job_comes_back_with_its_recordings(tmp_path, archive, source):

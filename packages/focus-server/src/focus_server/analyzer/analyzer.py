@@ -5,6 +5,8 @@ import signal
 
 import structlog
 
+from focus_server.analyzer.commands import CommandListener
+from focus_server.analyzer.commands.orders import Orders
 from focus_server.analyzer.control import Control
 from focus_server.analyzer.control_server import ControlServer, control_socket
 from focus_server.analyzer.engine import Engine
@@ -38,6 +40,8 @@ class Analyzer:
         self._engine = Engine(feed, self._jobs.live)
         self._maker = JobMaker(settings, feed, self._jobs, store, self._engine.wake)
         self._intake = Intake(self._broker, settings.site, feed, self._engine.wake)
+        orders = Orders(self._jobs, feed, settings.compute_cores)
+        self._commands = CommandListener(self._broker, settings.site, self._jobs, orders)
         self._control = Control(feed, self._intake, self._jobs, self._maker)
 
     async def run(self) -> signal.Signals | None:
@@ -55,7 +59,13 @@ class Analyzer:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     journal = self._journal.run(self._jobs.states)
-                    work = (self._engine.run(), self._intake.run(), self._jobs.expire(), journal)
+                    work = (
+                        self._engine.run(),
+                        self._intake.run(),
+                        self._commands.run(),
+                        self._jobs.expire(),
+                        journal,
+                    )
                     background = [tasks.create_task(task) for task in work]
                     _log.info("analyzer.ready", site=settings.site, jobs=reopened, kernel=kernel_name())
                     await server.until_signal()

@@ -22,6 +22,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("--state-dir", type=_PATH, help="Keeps the jobs, so that they go on after a restart.")
 @click.option("--ring-samples", type=int, help="Samples of each channel to keep in memory.  [default: 131072]")
 @click.option("--fixed-ports", is_flag=True, default=None, help="Open streams from port 12301 on instead of any.")
+@click.option(
+    "--line-spacing",
+    type=click.Choice(["fs", "display"]),
+    help="Lines that nobody asked a rate for: by the sampling rate, or duration/height apart.  [default: fs]",
+)
 @click.option("--config", type=_FILE, help="Settings file instead of ./focus.toml.")
 def analyze(config: Path | None, **options: object) -> None:
     """Turn the live blocks of a fibre into spectrograms and stream them over gRPC.

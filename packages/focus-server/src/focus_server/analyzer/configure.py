@@ -24,6 +24,7 @@ from focus_server.contract import (
     stream_groups,
     stream_index,
 )
+from focus_server.contract.derive import LineSpacing
 from focus_server.recordings import RecordingEntry
 
 _LARGEST_ROW_BYTES: Final = 48_000_000
@@ -54,14 +55,19 @@ class Plan:
 
 
 def plan_job(
-    request: ConfigureRequest, samples: FibreSamples, others: list[Load], budget_cores: float, now_s: float
+    request: ConfigureRequest,
+    samples: FibreSamples,
+    others: list[Load],
+    budget_cores: float,
+    now_s: float,
+    line_spacing: LineSpacing = "fs",
 ) -> Plan:
     """Derive a job from a request; `others` are the loads of all jobs that live. Raises `Refusal`."""
     fibre = samples.fibre
     check_request(request, Channels(min=1, max=fibre.channels))
     bins = request_bins(request, fibre.fs)
     check_row(request, bins)
-    asked = LineGrid(request.effective_nfft, request_hop(request, fibre.fs))
+    asked = LineGrid(request.effective_nfft, request_hop(request, fibre.fs, line_spacing))
     grid, lowered = _afford(request, asked, fibre, others, budget_cores)
     _check_ring(grid, samples)
     first_line = _first_line(grid, request.channels, samples, now_s)
@@ -159,11 +165,11 @@ def _first_line(grid: LineGrid, channels: Channels, samples: FibreSamples, now_s
     return max(grid.newest_line(frontier), grid.oldest_line(samples.begin(channels.min, channels.max)))
 
 
-def check_row(request: ConfigureRequest, bins: tuple[int, int] | None) -> None:
-    """Refuse a job whose rows no client takes."""
+def check_row(request: ConfigureRequest, bins: tuple[int, int] | None, amount: int | None = None) -> None:
+    """Refuse a job whose rows no client takes; `amount` is how many streams it has, if that is settled already."""
     if bins is None:
         return
-    amount = stream_amount(request.view_type, request.channels.amount)
+    amount = amount or stream_amount(request.view_type, request.channels.amount)
     low, high = stream_groups(request.channels.min, request.channels.max, amount)[0]
     size = 4 * (high - low + 1) * (bins[1] - bins[0] + 1)
     if size > _LARGEST_ROW_BYTES:

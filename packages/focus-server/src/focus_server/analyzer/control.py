@@ -1,6 +1,8 @@
 """The analyzer's HTTP interface for the focus server, on a UNIX socket."""
 
 import time
+from collections.abc import Sequence
+from typing import Final
 
 import structlog
 from pydantic import BaseModel
@@ -17,15 +19,21 @@ from focus_server.analyzer.jobs import Jobs
 from focus_server.analyzer.making import JobMaker
 from focus_server.contract import (
     IDEMPOTENCY_KEY,
+    VIEWER,
     AnalyzerStatus,
     ChannelRange,
+    ConfigureAnswer,
     ConfigureRequest,
     JobList,
     Refusal,
 )
 from focus_server.errors import FocusError
+from focus_server.recordings import RecordingEntry
 
 _log = structlog.get_logger()
+
+_NEWS_S: Final = 0.5
+"""How long a question for changed displays waits for one; less than a stop waits for answers."""
 
 
 class Control:
@@ -41,6 +49,7 @@ class Control:
                 Route("/status", self._status),
                 Route("/live_metadata", self._live_metadata),
                 Route("/channels", self._channels),
+                Route("/displays", self._displays),
                 Route("/jobs", self._list, methods=["GET"]),
                 Route("/jobs", self._create, methods=["POST"]),
                 Route("/history", self._create_historic, methods=["POST"]),
@@ -69,14 +78,26 @@ class Control:
     async def _create(self, request: Request) -> Response:
         wanted = ConfigureRequest.read(await request.body())
         self._check_feed()
-        return _json(await self._maker.create(wanted, request.headers.get(IDEMPOTENCY_KEY)))
+        return _json(await self._create_for(request, wanted))
 
     async def _create_historic(self, request: Request) -> Response:
         wanted, recordings = read_order(await request.body())
-        return _json(await self._maker.create(wanted, request.headers.get(IDEMPOTENCY_KEY), recordings))
+        return _json(await self._create_for(request, wanted, recordings))
 
-    async def _list(self, _: Request) -> Response:
-        return _json(JobList(jobs=self._jobs.summaries()))
+    async def _create_for(
+        self, request: Request, wanted: ConfigureRequest, recordings: Sequence[RecordingEntry] | None = None
+    ) -> ConfigureAnswer:
+        headers = request.headers
+        return await self._maker.create(wanted, headers.get(IDEMPOTENCY_KEY), recordings, headers.get(VIEWER))
+
+    async def _list(self, request: Request) -> Response:
+        return _json(JobList(jobs=self._jobs.summaries(request.query_params.get("key"))))
+
+    async def _displays(self, request: Request) -> Response:
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal():
+            raise Refusal(400, "after must be the revision of an earlier answer, or 0.", "after")
+        return _json(await self._jobs.displays(int(after[:30]), _NEWS_S))
 
     async def _job(self, request: Request) -> Response:
         return _json(self._jobs.get(request.path_params["job_id"]).record.answer)

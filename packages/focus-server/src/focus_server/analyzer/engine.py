@@ -156,9 +156,11 @@ def _rows(tiles: Tiles, due: _Due) -> _Made:
 async def _hand_out(made: list[_Made]) -> None:
     began_s = time.monotonic()
     for item in made:
+        stream = item.due.stream
+        if stream is not item.due.job.streams[stream.index]:
+            continue  # its channels changed meanwhile, so these lines are made again
         for line in item.missing:
             item.due.job.missing(line, line + 1)
-        stream = item.due.stream
         if stream.next_line == item.due.first:  # not when everybody left meanwhile and somebody new came
             stream.next_line = item.due.end
             if item.batch is not None:

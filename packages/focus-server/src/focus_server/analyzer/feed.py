@@ -158,6 +158,10 @@ class Feed:
         for block in held:
             self.arrived(block, now_s)
 
+    def input_changed(self) -> None:
+        """Forget how the fibre was described, until it is announced again; samples, and jobs, go on."""
+        self.announcement = None
+
     def arrived(self, block: Block, now_s: float) -> bool:
         """Take a block; False when it brought nothing that can be used now."""
         samples = self.samples

@@ -8,17 +8,18 @@ from typing import ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from focus_server.analyzer.cost import Load
 from focus_server.analyzer.fibre import Fibre
 from focus_server.analyzer.grid import LineGrid
 from focus_server.analyzer.rows import Shape
 from focus_server.analyzer.viewer import End
 from focus_server.contract import (
+    Channels,
     ConfigureAnswer,
     ConfigureRequest,
     JobSummary,
     View,
     request_bins,
-    stream_amount,
     stream_groups,
 )
 from focus_server.recordings import RecordingEntry
@@ -30,14 +31,23 @@ class JobRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[1, 2, 3] = 3
     serial: int
     key: str | None = None
+    viewer: str | None = None
     created: datetime
     fibre: Fibre
     request: ConfigureRequest
+    """As the client asked for it, whatever commands have changed since."""
     answer: ConfigureAnswer
     recordings: tuple[RecordingEntry, ...] = ()
+    roi: Channels | None = None
+    """The channels that a command has put in place of those that were asked for."""
+
+    @property
+    def channels(self) -> Channels:
+        """The channels that the job has now."""
+        return self.roi or self.request.channels
 
 
 class State(StrEnum):
@@ -75,10 +85,15 @@ class Job(ABC):
         self.grid = LineGrid(None if record.request.is_waterfall else grid.nfft, grid.hop)
         self.first_line = grid.first_line
         self.first_value, self.last_value = _values(record)
-        self.shapes = _shapes(record, self.last_value - self.first_value + 1)
+        self.shapes = self._shapes()
         self.ever_watched = False
         self.last_activity = datetime.now(UTC)
         self._idle_since_s = now_s
+
+    @property
+    def load(self) -> Load:
+        """What a live job computes all the time that somebody watches."""
+        return Load(self.grid, self.record.channels.min, self.record.channels.max)
 
     @property
     @abstractmethod
@@ -111,8 +126,26 @@ class Job(ABC):
     def expired(self, settings: AnalyzerSettings, now_s: float) -> str | None:
         """Say why the job should end now; None when it should not."""
 
+    @property
+    @abstractmethod
+    def waiting(self) -> tuple[int, int]:
+        """How many messages wait for viewers, and how many bytes of rows those are."""
+
+    def become(self, record: JobRecord) -> None:
+        """Go on as a changed record of the same job; the amount of streams is what it was."""
+        self.record = record
+        shapes = self._shapes()
+        if shapes != self.shapes:
+            self.shapes = shapes
+            self._reshape()
+
+    def keep_alive(self, now_s: float) -> None:
+        """Take note that somebody still wants the job, also while nobody watches."""
+        self.last_activity = datetime.now(UTC)
+        self._idle_since_s = now_s
+
     def idle_s(self, now_s: float) -> float:
-        """How long nobody has watched, in seconds."""
+        """How long nobody has watched or asked to keep the job, in seconds."""
         return 0.0 if self.viewers else now_s - self._idle_since_s
 
     def summary(self, state: State) -> JobSummary:
@@ -123,7 +156,7 @@ class Job(ABC):
             view_type=int(request.view_type),
             mode=self.mode,
             state=state,
-            channels=request.channels,
+            channels=self.record.channels,
             nfft=request.effective_nfft,
             viewers=self.viewers,
             created=self.record.created.isoformat(),
@@ -134,6 +167,13 @@ class Job(ABC):
         """Say that nobody has watched for too long; None when that is not so."""
         allowed_s = settings.job_idle_s if self.ever_watched else settings.job_unconnected_s
         return f"Nobody watched job {self.id} for {allowed_s:g} s." if self.idle_s(now_s) > allowed_s else None
+
+    @abstractmethod
+    def _reshape(self) -> None:
+        """Let the viewers go on with the new shapes, at the next line."""
+
+    def _shapes(self) -> tuple[Shape, ...]:
+        return _shapes(self.record, self.last_value - self.first_value + 1)
 
     def _joined(self) -> None:
         self.ever_watched = True
@@ -151,8 +191,8 @@ def _values(record: JobRecord) -> tuple[int, int]:
 
 
 def _shapes(record: JobRecord, values: int) -> tuple[Shape, ...]:
-    channels, view = record.request.channels, record.request.view_type
-    groups = stream_groups(channels.min, channels.max, stream_amount(view, channels.amount))
+    channels, view = record.channels, record.request.view_type
+    groups = stream_groups(channels.min, channels.max, record.answer.stream_amount)
     return tuple(
         Shape(
             first_channel=low,

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Never
 
@@ -10,15 +11,16 @@ import structlog
 
 from focus_server.analyzer.configure import ready_in_s
 from focus_server.analyzer.cost import Load
+from focus_server.analyzer.displays import DisplayBoard
 from focus_server.analyzer.feed import Feed
 from focus_server.analyzer.fibre import Fibre
-from focus_server.analyzer.job import Job, State
+from focus_server.analyzer.job import Job, JobRecord, State
 from focus_server.analyzer.journal import Journal
 from focus_server.analyzer.live import LiveJob
 from focus_server.analyzer.store import JobStore
 from focus_server.analyzer.stream import JobServer
 from focus_server.analyzer.viewer import End
-from focus_server.contract import JobState, JobSummary, Refusal
+from focus_server.contract import Displays, JobState, JobSummary, Refusal
 from focus_server.settings import AnalyzerSettings
 
 _log = structlog.get_logger()
@@ -49,6 +51,7 @@ class Jobs:
         self._jobs: dict[str, tuple[Job, JobServer]] = {}
         self._gone: dict[str, _Gone] = {}
         self._stopping: set[asyncio.Task[None]] = set()
+        self._displays = DisplayBoard()
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -61,10 +64,9 @@ class Jobs:
         """Give all live jobs."""
         return [job for job, _ in self._jobs.values() if isinstance(job, LiveJob)]
 
-    def loads(self) -> list[Load]:
-        """Give what all live jobs compute."""
-        channels = [(job, job.record.request.channels) for job in self.live()]
-        return [Load(job.grid, asked.min, asked.max) for job, asked in channels]
+    def loads(self, but: Collection[Job] = ()) -> list[Load]:
+        """Give what all live jobs compute, but for some."""
+        return [job.load for job in self.live() if job not in but]
 
     def add(self, job: Job, server: JobServer) -> None:
         """Let a job live; its server is open already."""
@@ -79,8 +81,14 @@ class Jobs:
         gone = self._gone.get(job_id)
         raise Refusal(404, "Invalid job_id", gone.reason if gone else "No such job lives; POST /configure makes one.")
 
-    def summaries(self) -> list[JobSummary]:
-        """List all jobs, also those that were lost or ended lately."""
+    def made_with(self, key: str) -> list[Job]:
+        """Give the jobs that live and were made with a key, the newest last."""
+        return [job for job in self.living() if job.record.key == key]
+
+    def summaries(self, key: str | None = None) -> list[JobSummary]:
+        """List all jobs, also those that were lost or ended lately; with a key only living ones made with it."""
+        if key is not None:
+            return [job.summary(self._state(job)) for job in self.made_with(key)]
         living = [job.summary(state) for job, state in self.states()]
         return living + [gone.summary for gone in self._gone.values()]
 
@@ -100,9 +108,34 @@ class Jobs:
             dropped_lines=job.dropped_lines,
         )
 
+    async def change(self, job: Job, record: JobRecord) -> None:
+        """Let a job go on as a changed record; on disk when this returns."""
+        display_before = job.record.answer.metadata.display
+        job.become(record)
+        if record.answer.metadata.display != display_before:
+            self._displays.changed(job.id)
+        self._journal.note(job, self._state(job))
+        await asyncio.to_thread(self._store.save, record)
+        if job.id not in self._jobs:  # it ended while it was being written
+            self._store.remove(job.id)
+
+    async def displays(self, after: int, wait_s: float) -> Displays:
+        """Give the displays that have changed after a revision; wait a while when none has."""
+        revision, changed = await self._displays.newer(after, wait_s)
+        living = {job_id: self._jobs[job_id][0] for job_id in changed if job_id in self._jobs}
+        return Displays(
+            revision=revision,
+            jobs={job_id: job.record.answer.metadata.display for job_id, job in living.items()},
+        )
+
     def cancel(self, job_id: str) -> None:
         """End a job by its client's wish; it is gone when this returns."""
         self._end(self.get(job_id), f"Job {job_id} was removed.")
+
+    def replaced(self, job: Job, by: Job) -> None:
+        """End a job, if it has not ended meanwhile, because the same client has another one instead."""
+        if job.id in self._jobs:
+            self._end(job, f"Job {job.id} was replaced by job {by.id}.")
 
     def lost(self, job: Job, reason: str) -> None:
         """Remember a job that could not be taken up again."""
@@ -145,6 +178,7 @@ class Jobs:
 
     def _end(self, job: Job, reason: str) -> None:
         _, server = self._jobs.pop(job.id)
+        self._displays.forget(job.id)
         self._store.remove(job.id)
         self._stop(server, End(grpc.StatusCode.NOT_FOUND, reason))
         self._journal.note(job, State.ENDED, reason)
@@ -168,4 +202,4 @@ class Jobs:
         samples = self._feed.samples
         if samples is None:
             return float(job.grid.span / job.fibre.fs)
-        return ready_in_s(job.grid, job.first_line, job.record.request.channels, samples, time.monotonic())
+        return ready_in_s(job.grid, job.first_line, job.record.channels, samples, time.monotonic())

@@ -32,6 +32,14 @@ class Stream:
         """How many channels the stream carries."""
         return self.shape.last_channel - self.shape.first_channel + 1
 
+    def reshaped(self, shape: Shape) -> "Stream":
+        """Give the stream that goes on with these viewers at the same line; lines in the making are lost to this one.
+
+        It is another one, because the thread that makes lines may be reading this one.
+        """
+        viewers, self.viewers = self.viewers, set()
+        return Stream(self.index, shape, viewers, self.next_line)
+
     def wanted(self, grid: LineGrid, line: int) -> Wanted:
         """Give the part of a line that the stream carries."""
         return Wanted(grid, line, self.shape.first_channel, self.shape.last_channel)
@@ -82,6 +90,12 @@ class LiveJob(Job):
         """Lines dropped for slow viewers."""
         return self._dropped_lines + sum(viewer.dropped_lines for stream in self.streams for viewer in stream.viewers)
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many messages wait for viewers, and how many bytes of rows those are."""
+        waiting = [viewer.waiting for stream in self.streams for viewer in stream.viewers]
+        return sum(messages for messages, _ in waiting), sum(size for _, size in waiting)
+
     def state(self, ready_in_s: float) -> State:
         """Tell what the job is doing when its first line can be made in so many seconds."""
         if ready_in_s > 0:
@@ -114,6 +128,10 @@ class LiveJob(Job):
         first = max(first, self._missing_end)
         self._missing_lines += max(0, end - first)
         self._missing_end = max(self._missing_end, end)
+
+    def _reshape(self) -> None:
+        self.streams = [stream.reshaped(shape) for stream, shape in zip(self.streams, self.shapes, strict=True)]
+        self._wake()
 
     def _join(self, stream: Stream, viewer: Viewer) -> None:
         if not stream.viewers:

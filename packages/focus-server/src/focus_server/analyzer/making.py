@@ -21,6 +21,8 @@ from focus_server.analyzer.stream import JobServer
 from focus_server.analyzer.viewer import End, ViewerLimits
 from focus_server.contract import (
     IDEMPOTENCY_KEY,
+    TASK_KEY,
+    VIEWER,
     WAITING_FOR_FIBER,
     ConfigureAnswer,
     ConfigureRequest,
@@ -49,26 +51,35 @@ class JobMaker:
         self._turn = asyncio.Lock()
 
     async def create(
-        self, request: ConfigureRequest, key: str | None = None, recordings: Sequence[RecordingEntry] | None = None
+        self,
+        request: ConfigureRequest,
+        key: str | None = None,
+        recordings: Sequence[RecordingEntry] | None = None,
+        viewer: str | None = None,
     ) -> ConfigureAnswer:
         """Make a job, a historic one of recordings; with the key of a living job's request give that job.
 
-        It is on disk when this returns.
+        It is on disk when this returns. A task's earlier job of another request ends when the new one is there.
         """
         async with self._turn:
-            known = self._made_with(key)
-            if known is not None:
-                return _repeated(known.record, request)
-            plan = self._plan(request, recordings)
+            earlier = [] if key is None else self._jobs.made_with(key)
+            if earlier and not _replaces(key, request, earlier[-1].record):
+                return _repeated(earlier[-1].record, request)
+            self._check_windows(viewer, earlier)
+            plan = self._plan(request, recordings, earlier)
+            described = self._described(plan)
             server = JobServer(self._settings.stream_host)
             port = await self._open(server)
             try:
-                record = await asyncio.to_thread(self._write_down, plan, port, key)
+                record = await asyncio.to_thread(self._write_down, plan, described, port, key, viewer)
                 self._check_fibre(plan, record)
             except BaseException:
                 await server.stop(End(grpc.StatusCode.NOT_FOUND, "The job was not made."))
                 raise
-            self._jobs.add(self._job(record), server)
+            job = self._job(record)
+            self._jobs.add(job, server)
+            for other in earlier:
+                self._jobs.replaced(other, job)
             return record.answer
 
     async def reopen(self) -> int:
@@ -95,25 +106,25 @@ class JobMaker:
             return HistoricJob(record, now_s, self._history)
         return LiveJob(record, now_s, self._limits, self._wake)
 
-    def _made_with(self, key: str | None) -> Job | None:
-        if key is None:
-            return None
-        return next((job for job in self._jobs.living() if job.record.key == key), None)
-
-    def _plan(self, request: ConfigureRequest, recordings: Sequence[RecordingEntry] | None) -> Plan:
+    def _plan(
+        self, request: ConfigureRequest, recordings: Sequence[RecordingEntry] | None, replaced: Sequence[Job]
+    ) -> Plan:
         if request.historic and recordings is None:
             raise Refusal(
                 503, "The analyzer was told no recordings; leave out start_time and end_time.", "recordings", 60
             )
-        if len(self._jobs) >= self._settings.max_jobs:
+        if len(self._jobs) - len(replaced) >= self._settings.max_jobs:
             sentence = f"All {self._settings.max_jobs} jobs that may live at once do; end one and try again."
             raise Refusal(503, sentence, "capacity", retry_after=5)
         if recordings is not None:
-            return plan_history(request, recordings)
+            return plan_history(request, recordings, self._settings.line_spacing)
         samples = self._feed.samples
         if samples is None:
             raise Refusal(503, f"No live view yet: the analyzer is {WAITING_FOR_FIBER}.", "live feed", retry_after=2)
-        return plan_job(request, samples, self._jobs.loads(), self._settings.compute_cores, time.monotonic())
+        others = self._jobs.loads(but=replaced)
+        return plan_job(
+            request, samples, others, self._settings.compute_cores, time.monotonic(), self._settings.line_spacing
+        )
 
     async def _open(self, server: JobServer) -> int:
         """Open the server's port: the first free one from the fixed one on, or any free one."""
@@ -126,14 +137,36 @@ class JobMaker:
                 continue
         raise Refusal(503, f"No port from {self._settings.first_stream_port} on is free.", "capacity", retry_after=5)
 
-    def _write_down(self, plan: Plan, port: int, key: str | None) -> JobRecord:
+    def _check_windows(self, viewer: str | None, replaced: Sequence[Job]) -> None:
+        """Refuse a viewer who has as many jobs as there are windows already."""
+        if viewer is None:
+            return
+        jobs = [job for job in self._jobs.living() if job.record.viewer == viewer and job not in replaced]
+        if len(jobs) >= self._settings.windows:
+            raise Refusal(
+                429,
+                f"This viewer has {len(jobs)} jobs, one for each window that a viewer may have; end one of them "
+                "(DELETE /job/{job_id}) and try again.",
+                VIEWER,
+                retry_after=5,
+            )
+
+    def _described(self, plan: Plan) -> Described:
         described: Described | None = plan.recordings[0] if plan.recordings else self._feed.announcement
-        assert described is not None  # noqa: S101 - there is one with samples, and the plan has some
+        if described is None:
+            sentence = f"The fibre's input has just changed; the analyzer is {WAITING_FOR_FIBER}. Try again."
+            raise Refusal(503, sentence, "live feed", retry_after=1)
+        return described
+
+    def _write_down(
+        self, plan: Plan, described: Described, port: int, key: str | None, viewer: str | None
+    ) -> JobRecord:
         serial = self._store.next_serial()
         job_id = f"{self._window()}-{serial}"
         record = JobRecord(
             serial=serial,
             key=key,
+            viewer=viewer,
             created=datetime.now(UTC),
             fibre=plan.fibre,
             request=plan.request,
@@ -156,6 +189,11 @@ class JobMaker:
         """Give the lowest window that no job has, or, when all have one, the lowest of those with the fewest."""
         used = Counter(int(job.id.partition("-")[0]) for job in self._jobs.living())
         return min(range(self._settings.windows), key=lambda window: (used[window], window))
+
+
+def _replaces(key: str | None, request: ConfigureRequest, record: JobRecord) -> bool:
+    """Tell whether a request with the key of this job means another job instead, as it does for a task."""
+    return key is not None and key.startswith(TASK_KEY) and record.request != request
 
 
 def _repeated(record: JobRecord, request: ConfigureRequest) -> ConfigureAnswer:

@@ -42,6 +42,11 @@ class Viewer:
         self._changed = asyncio.Event()
         self.dropped_lines = 0
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many batches wait, and the bytes of their rows."""
+        return len(self._waiting), self._bytes
+
     def offer(self, batch: Batch) -> None:
         """Queue rows."""
         self._waiting.append((self._clock(), batch))
@@ -55,18 +60,22 @@ class Viewer:
         self._changed.set()
 
     async def next(self) -> bytes | End:
-        """Wait for rows, and take all that wait as one message; or for the end."""
+        """Wait for rows, and take all that wait and have one shape as one message; or for the end."""
         while True:
             if self._end is not None:
                 return self._end
             self._drop_oldest()
             if self._waiting:
-                batches = [batch for _, batch in self._waiting]
-                self._waiting.clear()
-                self._bytes = 0
-                return Batch.joined(batches).message
+                return Batch.joined(self._take()).message
             self._changed.clear()
             await self._changed.wait()
+
+    def _take(self) -> list[Batch]:
+        shape, taken = self._waiting[0][1].shape, list[Batch]()
+        while self._waiting and self._waiting[0][1].shape == shape:
+            taken.append(self._waiting.popleft()[1])
+        self._bytes -= sum(batch.size for batch in taken)
+        return taken
 
     def _drop_oldest(self) -> None:
         oldest_allowed_s = self._clock() - self._limits.wait_s

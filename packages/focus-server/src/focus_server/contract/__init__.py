@@ -30,6 +30,8 @@ from focus_server.contract.derive import (
     stream_groups,
     stream_index,
 )
+from focus_server.contract.display import CAxis, Display, Displays
+from focus_server.contract.figures import AnalyzerFigures, JobsInState, ModeFigures
 from focus_server.contract.limits import (
     DEFAULT_DURATION_S,
     DEFAULT_NFFT,
@@ -48,9 +50,14 @@ from focus_server.contract.limits import (
     MIN_PLAYRATE,
     MOST_LINES_PER_HEIGHT,
     NFFT_VALUES,
+    TASK_ID_PATTERN,
+    TASK_KEY,
+    VIEWER,
+    VIEWER_PATTERN,
     WAITING_FOR_FIBER,
     WATERFALL_LINES_PER_SECOND,
 )
+from focus_server.contract.older import CanvasInfo, OlderRequest, Sensors, TaskAnswer, is_task_id, task_key
 from focus_server.contract.refusal import ErrorBody, Refusal, ShapeProblem
 from focus_server.contract.request import (
     Channels,
@@ -63,6 +70,7 @@ from focus_server.contract.request import (
 )
 from focus_server.contract.rules import check_request
 from focus_server.contract.timerange import TimeRange
+from focus_server.contract.waterfall import SensorValues, WaterfallBlock, WaterfallRow
 
 __all__ = [
     "DEFAULT_DURATION_S",
@@ -82,15 +90,24 @@ __all__ = [
     "MIN_PLAYRATE",
     "MOST_LINES_PER_HEIGHT",
     "NFFT_VALUES",
+    "TASK_ID_PATTERN",
+    "TASK_KEY",
+    "VIEWER",
+    "VIEWER_PATTERN",
     "WAITING_FOR_FIBER",
     "WATERFALL_LINES_PER_SECOND",
+    "AnalyzerFigures",
     "AnalyzerStatus",
+    "CAxis",
+    "CanvasInfo",
     "ChannelRange",
     "Channels",
     "ConfigureAnswer",
     "ConfigureRequest",
     "Dependency",
+    "Display",
     "DisplayInfo",
+    "Displays",
     "ErrorBody",
     "Feed",
     "FrequencyRange",
@@ -101,19 +118,28 @@ __all__ = [
     "JobMetadata",
     "JobState",
     "JobSummary",
+    "JobsInState",
     "LiveMetadata",
     "LoweredRate",
+    "ModeFigures",
+    "OlderRequest",
     "Refusal",
     "SensorList",
+    "SensorValues",
+    "Sensors",
     "ShapeProblem",
+    "TaskAnswer",
     "TimeRange",
     "Version",
     "View",
+    "WaterfallBlock",
+    "WaterfallRow",
     "band_bins",
     "check_request",
     "exact",
     "frequencies",
     "hop_samples",
+    "is_task_id",
     "lines_dt",
     "request_bins",
     "request_hop",
@@ -122,4 +148,5 @@ __all__ = [
     "stream_amount",
     "stream_groups",
     "stream_index",
+    "task_key",
 ]

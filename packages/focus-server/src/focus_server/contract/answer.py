@@ -1,9 +1,11 @@
 """What the server answers: jobs, the fibre's description, health; every model is what a client reads."""
 
+from fractions import Fraction
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from focus_server.contract.display import Display
 from focus_server.contract.request import Channels, DisplayInfo
 
 
@@ -25,6 +27,14 @@ class Grid(_Answer):
     first_line: int
     hop: int
     nfft: int
+
+    def row_ms(self, row: int) -> tuple[int, int]:
+        """Give when a row's first sample was taken and when its last one ends, in ms, each rounded to the nearest."""
+        first = (self.first_line + row) * self.hop
+        return self._ms(first), self._ms(first + max(self.nfft, self.hop))
+
+    def _ms(self, sample: int) -> int:
+        return round(Fraction(self.t0_ns * self.fs_num + sample * 10**9 * self.fs_den, self.fs_num * 10**6))
 
 
 class LoweredRate(_Answer):
@@ -51,6 +61,8 @@ class JobMetadata(_Answer):
     ready_in_s: float
     lowered: LoweredRate | None = None
     grid: Grid
+    display: Display = Display()
+    """What commands have set, while the job lives."""
     display_info: DisplayInfo = Field(alias="displayInfo")
     duration_s: float | None = Field(default=None, alias="displayTimeAxisDuration")
 

@@ -40,3 +40,12 @@ JOB_ID_PATTERN: Final = r"[0-9]{1,2}-[0-9]{1,18}"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 """Header of POST /configure: repeating a request with the same key makes no second job."""
 IDEMPOTENCY_KEY_PATTERN: Final = r"[\x21-\x7e]{1,128}"
+
+TASK_ID_PATTERN: Final = r"[A-Za-z0-9_-]{1,256}"
+"""What a client of the older form names its job by."""
+TASK_KEY: Final = "task:"
+"""Begins the key of a job that was made for a task_id. Such a key keeps one job: another request replaces it."""
+
+VIEWER: Final = "X-Viewer"
+"""Header of POST /configure: who asks. One viewer has at most so many jobs as there are windows."""
+VIEWER_PATTERN: Final = IDEMPOTENCY_KEY_PATTERN

@@ -28,6 +28,9 @@ HEARTBEAT_S: Final = 10
 
 Properties = aiormq.spec.Basic.Properties
 
+Binding = tuple[str, str]
+"""An exchange and a key."""
+
 LOST: Final = (*CONNECTION_EXCEPTIONS, TimeoutError)
 
 
@@ -92,26 +95,59 @@ class BrokerConnection:
                 self._channel = await self._connection.channel(publisher_confirms=True)
                 await self._channel.exchange_declare(exchange=EXCHANGE, exchange_type="topic", durable=True)
 
-    async def publish(self, routing_key: str, body: bytes, properties: Properties) -> None:
+    async def publish(self, routing_key: str, body: bytes, properties: Properties, exchange: str = EXCHANGE) -> None:
         """Publish and wait for the confirmation; publications are sent in the order in which they were begun."""
         channel = self._open_channel()
         with _cancellation_is_loss():
             await channel.basic_publish(
-                body, exchange=EXCHANGE, routing_key=routing_key, properties=properties, timeout=CONFIRM_S
+                body, exchange=exchange, routing_key=routing_key, properties=properties, timeout=CONFIRM_S
             )
 
     async def consume(
         self, queue: str, arguments: Mapping[str, Any], keys: Iterable[str], prefetch: int, take: ConsumerCallback
     ) -> None:
         """Declare a durable queue, bind it to the exchange and read it; `take` gets each message, in order."""
+        await self.declare_queue(queue, arguments, [(EXCHANGE, key) for key in keys])
+        await self.read(queue, prefetch, take)
+
+    async def declare_exchange(
+        self, name: str, arguments: Mapping[str, Any] | None = None, bindings: Iterable[Binding] = ()
+    ) -> None:
+        """Declare a durable topic exchange that gets what others have for these keys."""
+        channel = self._open_channel()
+        with _cancellation_is_loss():
+            async with asyncio.timeout(CONNECT_S):
+                await channel.exchange_declare(
+                    exchange=name, exchange_type="topic", durable=True, arguments=dict(arguments or {})
+                )
+                for source, key in bindings:
+                    await channel.exchange_bind(destination=name, source=source, routing_key=key)
+
+    async def declare_queue(self, name: str, arguments: Mapping[str, Any], bindings: Iterable[Binding]) -> None:
+        """Declare a durable queue that gets what exchanges have for these keys."""
+        channel = self._open_channel()
+        with _cancellation_is_loss():
+            async with asyncio.timeout(CONNECT_S):
+                await channel.queue_declare(queue=name, durable=True, arguments=dict(arguments))
+                for exchange, key in bindings:
+                    await channel.queue_bind(queue=name, exchange=exchange, routing_key=key)
+
+    async def read(self, queue: str, prefetch: int, take: ConsumerCallback) -> str:
+        """Read a queue: `take` gets each message, in order. Give what the reading is known by."""
         channel = self._open_channel()
         with _cancellation_is_loss():
             async with asyncio.timeout(CONNECT_S):
                 await channel.basic_qos(prefetch_count=prefetch)
-                await channel.queue_declare(queue=queue, durable=True, arguments=dict(arguments))
-                for key in keys:
-                    await channel.queue_bind(queue=queue, exchange=EXCHANGE, routing_key=key)
-                await channel.basic_consume(queue, take)
+                consuming = await channel.basic_consume(queue, take)
+        return consuming.consumer_tag or ""
+
+    async def delete_queue(self, queue: str, reading: str) -> None:
+        """End a reading and delete its queue with all that waits in it; one that is gone already is no error."""
+        channel = self._open_channel()
+        with _cancellation_is_loss():
+            async with asyncio.timeout(CONNECT_S):
+                await channel.basic_cancel(reading)
+                await channel.queue_delete(queue=queue)
 
     async def waiting(self, queue: str) -> int:
         """Return how many messages wait in a queue; a queue that is gone ends the connection's channel."""

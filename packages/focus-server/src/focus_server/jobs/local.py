@@ -4,16 +4,20 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from focus_server.contract import (
     IDEMPOTENCY_KEY,
+    VIEWER,
+    AnalyzerFigures,
     AnalyzerStatus,
     ChannelRange,
     ConfigureAnswer,
     ConfigureRequest,
+    Displays,
     ErrorBody,
     JobList,
     JobState,
@@ -64,6 +68,10 @@ class LocalAnalyzer:
         """Tell how the analyzer and what it depends on are doing."""
         return await self._ask("GET", "/status", AnalyzerStatus)
 
+    async def figures(self) -> AnalyzerFigures:
+        """Tell what the analyzer has done since it started."""
+        return await self._ask("GET", "/figures", AnalyzerFigures)
+
     async def live_metadata(self) -> LiveMetadata:
         """Describe the live fibre."""
         return await self._ask("GET", "/live_metadata", LiveMetadata)
@@ -77,17 +85,19 @@ class LocalAnalyzer:
         request: ConfigureRequest,
         key: str | None = None,
         recordings: Sequence[RecordingEntry] | None = None,
+        viewer: str | None = None,
     ) -> ConfigureAnswer:
         """Make a job, of recordings or live. A second call makes a second job, unless both carry the same key."""
-        headers = {} if key is None else {IDEMPOTENCY_KEY: key}
+        given = {IDEMPOTENCY_KEY: key, VIEWER: viewer}
+        headers = {name: value for name, value in given.items() if value is not None}
         if recordings is None:
             return await self._ask("POST", "/jobs", ConfigureAnswer, request.wire(), headers)
         order = {"request": request.wire(), "recordings": [entry.model_dump(mode="json") for entry in recordings]}
         return await self._ask("POST", "/history", ConfigureAnswer, order, headers)
 
-    async def jobs(self) -> JobList:
-        """List the jobs that live."""
-        return await self._ask("GET", "/jobs", JobList)
+    async def jobs(self, key: str | None = None) -> JobList:
+        """List the jobs that live; with a key only those that were made with it, the newest last."""
+        return await self._ask("GET", "/jobs" if key is None else f"/jobs?key={quote(key, safe='')}", JobList)
 
     async def job(self, job_id: str) -> ConfigureAnswer:
         """Give what `configure` answered for this job."""
@@ -96,6 +106,10 @@ class LocalAnalyzer:
     async def state(self, job_id: str) -> JobState:
         """Tell how a job is doing."""
         return await self._ask("GET", f"/jobs/{job_id}/state", JobState)
+
+    async def displays(self, after: int) -> Displays:
+        """Give the displays that have changed after a revision; the analyzer waits a moment for one."""
+        return await self._ask("GET", f"/displays?after={after}", Displays)
 
     async def cancel(self, job_id: str) -> None:
         """End a job, its streams and its port."""

@@ -72,19 +72,21 @@ class Stopped(Exception):  # noqa: N818 - it is what was asked for
 
 
 class Cursor:
-    """A pass from the first line to the last. Its methods block; one thread at a time may use it.
+    """A pass from the first line, or a later one, to the last. Its methods block; one thread at a time may use it.
 
     Messages end at every `lines_per_message` lines from the first one on, whether lines are missing or not. With a
     spectrum of its own, a pass depends on nothing but the files.
     """
 
-    def __init__(self, score: Score, recordings: Sequence[RecordingEntry], longest_s: float) -> None:
+    def __init__(
+        self, score: Score, recordings: Sequence[RecordingEntry], longest_s: float, begin_line: int | None = None
+    ) -> None:
         self._score = score
         self._recorded = Recorded(recordings)
         self._maker = LineMaker(Unit(score.fibre.fs, float(score.fibre.scale)))
         self._lines = score.lines_per_message(longest_s)
         self._steps = _Steps(score, self._recorded)
-        self._line = score.first_line
+        self._line = score.first_line if begin_line is None else begin_line
 
     def next(self) -> Passage | None:
         """Give the next message, or the next stretch that has none; None at the end. Raises `Stopped` after `stop`."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from focus_server.analyzer.coverage import Coverage
@@ -25,7 +26,8 @@ class HistoricJob(Job):
     def __init__(self, record: JobRecord, now_s: float, workers: Executor) -> None:
         super().__init__(record, now_s)
         self._workers = workers
-        self._playbacks: set[Playback] = set()
+        self._playbacks: dict[Playback, int] = {}
+        """Each with its stream."""
         self._unplayed = set(range(len(self.shapes)))
         self._missing = Coverage()
 
@@ -44,6 +46,11 @@ class HistoricJob(Job):
         """None: a historic job waits for its viewers."""
         return 0
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many messages are made ahead; they are not measured, so no bytes."""
+        return sum(playback.waiting for playback in self._playbacks), 0
+
     def state(self, ready_in_s: float) -> State:
         """Tell what the job is doing."""
         if self._playbacks:
@@ -53,10 +60,8 @@ class HistoricJob(Job):
     @contextmanager
     def watched(self, stream: int) -> Iterator[Playback]:
         """Let somebody play a stream from its start for as long as the context is open."""
-        score = self._score(stream)
-        cursor = Cursor(score, self.record.recordings, _LONGEST_MESSAGE_S)
-        playback = Playback(cursor, score, self._workers, self._missing.add)
-        self._playbacks.add(playback)
+        playback = Playback(self._cursor(stream), self._score(stream), self._workers, self._missing.add)
+        self._playbacks[playback] = stream
         self._joined()
         try:
             yield playback
@@ -64,7 +69,7 @@ class HistoricJob(Job):
             playback.close()
             if playback.complete:
                 self._unplayed.discard(stream)
-            self._playbacks.discard(playback)
+            del self._playbacks[playback]
             self._left(time.monotonic())
 
     def end_streams(self, end: End) -> None:
@@ -77,6 +82,13 @@ class HistoricJob(Job):
         if not self._unplayed and self.idle_s(now_s) > settings.job_finished_s:
             return f"Job {self.id} was played to its end {settings.job_finished_s:g} s ago."
         return self._unwatched(settings, now_s)
+
+    def _reshape(self) -> None:
+        for playback, stream in self._playbacks.items():
+            playback.turn(partial(self._cursor, stream))
+
+    def _cursor(self, stream: int, begin_line: int | None = None) -> Cursor:
+        return Cursor(self._score(stream), self.record.recordings, _LONGEST_MESSAGE_S, begin_line)
 
     def _score(self, stream: int) -> Score:
         return Score(

@@ -17,6 +17,7 @@ from focus_server.contract import (
     request_bins,
     request_hop,
 )
+from focus_server.contract.derive import LineSpacing
 from focus_server.recordings import RecordingEntry
 
 NO_RECORDING: Final = "No recording found in given time range"
@@ -26,7 +27,9 @@ _LONGEST_LINE: Final = 2**24
 """Samples; a line of more would take all memory: more than two hours at 2000 samples/s."""
 
 
-def plan_history(request: ConfigureRequest, recordings: Sequence[RecordingEntry]) -> Plan:
+def plan_history(
+    request: ConfigureRequest, recordings: Sequence[RecordingEntry], line_spacing: LineSpacing = "fs"
+) -> Plan:
     """Derive a job that plays recordings, those that share the first one's grid. Raises `Refusal`."""
     if not recordings:
         raise Refusal(404, NO_RECORDING, "The catalogue has none there.")
@@ -36,7 +39,7 @@ def plan_history(request: ConfigureRequest, recordings: Sequence[RecordingEntry]
     check_request(request, Channels(min=1, max=fibre.channels))
     bins = request_bins(request, fibre.fs)
     check_row(request, bins)
-    grid = LineGrid(request.effective_nfft, request_hop(request, fibre.fs))
+    grid = LineGrid(request.effective_nfft, request_hop(request, fibre.fs, line_spacing))
     first_line, end_line = _lines(request, fibre, grid)
     _check_lines(grid, end_line - first_line)
     if not _any_line(grid, first_line, end_line, chosen):

@@ -32,6 +32,16 @@ class Playback:
         self._ahead: Future[Passage | None] = workers.submit(cursor.next)
         self._end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self.complete = False
+        self._turn: Callable[[int], Cursor] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many messages are made and wait for the viewer."""
+        return int(self._ahead.done())
+
+    def turn(self, make: Callable[[int], Cursor]) -> None:
+        """Go on with another cursor, made for the line at which what is made already ends."""
+        self._turn = make
 
     def end(self, end: End) -> None:
         """Say that the playback ends; what is not sent yet is not sent any more."""
@@ -63,6 +73,7 @@ class Playback:
             if passage is None:
                 self.complete = True
                 return _COMPLETE
+            self._take_turn(passage.end_line)
             self._ahead = self._workers.submit(self._cursor.next)
             await self._until_due(passage)
             for first, end in passage.missing:
@@ -70,6 +81,13 @@ class Playback:
             if passage.message is not None and not self._end.done():
                 return passage.message
         return self._end.result()
+
+    def _take_turn(self, line: int) -> None:
+        if self._turn is None:
+            return
+        make, self._turn = self._turn, None
+        self._workers.submit(self._cursor.close)
+        self._cursor = make(line)
 
     async def _until_due(self, passage: Passage) -> None:
         wait_s = self._pace.due_in_s(passage.end_line)

@@ -16,6 +16,12 @@ _NO_LIMITS: Final = ViewerLimits(max_bytes=2**62, max_age_s=float("inf"))
 """A historic stream waits for its viewer, so nothing piles up."""
 
 
+_NEWS_PAUSE_S: Final = 0.05
+"""Between two questions for changed displays, the first of which the analyzer has answered at once."""
+_NO_NEWS_S: Final = 1.0
+"""Before the analyzer is asked again that could not answer."""
+
+
 class Bridge:
     """Gives viewers their share of a stream; a trunk begins with its first viewer and ends with its last.
 
@@ -32,11 +38,14 @@ class Bridge:
         self._viewer_limits = viewer_limits or ViewerLimits()
         self._trunk_limits = trunk_limits or TrunkLimits()
         self._trunks: dict[tuple[str, int], Trunk] = {}
+        self._running: set[Trunk] = set()
+        self._any_runs = anyio.Event()
         self._exit = AsyncExitStack()
         self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
         self._tasks = await self._exit.enter_async_context(anyio.create_task_group())
+        self._tasks.start_soon(self._tell_displays)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -76,6 +85,8 @@ class Bridge:
         if self._tasks is None:
             raise RuntimeError("the bridge is not open: enter its context first")
         trunk = Trunk(self._orchestrator, job_id, stream, self._trunk_limits, patient=patient)
+        self._running.add(trunk)
+        self._any_runs.set()
         self._tasks.start_soon(self._run, trunk)
         return trunk
 
@@ -83,7 +94,26 @@ class Bridge:
         try:
             await trunk.run()
         finally:
+            self._running.discard(trunk)
             self._forget(trunk)
+
+    async def _tell_displays(self) -> None:
+        """Pass on, while anybody watches, what commands change of displays."""
+        revision = 0
+        while True:
+            if not self._running:
+                self._any_runs = anyio.Event()
+                await self._any_runs.wait()
+            try:
+                news = await self._orchestrator.displays(revision)
+            except Refusal:
+                await anyio.sleep(_NO_NEWS_S)
+                continue
+            revision = news.revision
+            for trunk in self._running:
+                if trunk.job_id in news.jobs:
+                    trunk.show(news.jobs[trunk.job_id])
+            await anyio.sleep(_NEWS_PAUSE_S)
 
     def _forget(self, trunk: Trunk) -> None:
         if self._trunks.get(trunk.key) is trunk:

@@ -13,7 +13,7 @@ import grpc.aio
 import structlog
 
 from focus_server.api.bridge.viewer import End, Viewer, state_frame
-from focus_server.contract import ConfigureAnswer, Refusal
+from focus_server.contract import ConfigureAnswer, Display, Refusal
 from focus_server.jobs import Orchestrator
 from focus_server.proto import SERVICE, STREAM_DATA, DataStream, StreamDataRequest
 
@@ -53,13 +53,15 @@ class Trunk:
         self, orchestrator: Orchestrator, job_id: str, stream: int, limits: TrunkLimits, *, patient: bool = False
     ) -> None:
         self._orchestrator = orchestrator
-        self._job_id = job_id
+        self.job_id = job_id
         self._stream = stream
         self.key = (job_id, stream)
         self._limits = limits
         self._patient = patient
         self._viewers: set[Viewer] = set()
         self._newest: bytes | None = None
+        self._display = Display()
+        self._shown = 0
         self._heard_at = time.monotonic()
         self._found = False
         self._was_open = False
@@ -74,6 +76,8 @@ class Trunk:
     def join(self, viewer: Viewer) -> None:
         """Start feeding a viewer, at once with the newest message."""
         self._viewers.add(viewer)
+        if self._display != Display():
+            viewer.tell(_display_frame(self._display))
         if self._newest is not None:
             viewer.offer(self._newest)
 
@@ -81,15 +85,24 @@ class Trunk:
         """Stop feeding a viewer."""
         self._viewers.discard(viewer)
 
+    def show(self, display: Display) -> None:
+        """Tell viewers how the job is drawn now, if that has changed."""
+        self._shown += 1
+        if display == self._display:
+            return
+        self._display = display
+        for viewer in self._viewers:
+            viewer.tell(_display_frame(display))
+
     async def run(self) -> None:
         """Feed the viewers until the job ends, or until the scope is cancelled."""
         with self.scope:
             try:
                 end = await self._follow()
             except Exception:
-                _log.exception("trunk.failed", job=self._job_id, stream=self._stream)
+                _log.exception("trunk.failed", job=self.job_id, stream=self._stream)
                 end = End.error(1011, "The server failed while it read this stream; its log says why.", "failed")
-            _log.info("trunk.ended", job=self._job_id, stream=self._stream, reason=end.reason)
+            _log.info("trunk.ended", job=self.job_id, stream=self._stream, reason=end.reason)
             for viewer in self._viewers:
                 viewer.end(end)
 
@@ -103,7 +116,7 @@ class Trunk:
             now = time.monotonic()
             if lost_at is None or self._was_open:
                 lost_at, pause_s = now, 0.05
-                _log.info("trunk.lost", job=self._job_id, stream=self._stream, reason=self._why_lost)
+                _log.info("trunk.lost", job=self.job_id, stream=self._stream, reason=self._why_lost)
                 self._tell("gap", reason="The analyzer is not reachable; reconnecting.")
             if now - lost_at > self._limits.give_up_s:
                 seconds = f"{self._limits.give_up_s:g} s"
@@ -114,16 +127,19 @@ class Trunk:
     async def _attempt(self) -> End | None:
         """Read the stream once; None means that it was lost and may come back."""
         self._was_open = False
+        shown = self._shown
         try:
-            job = await self._orchestrator.job(self._job_id)
+            job = await self._orchestrator.job(self.job_id)
         except Refusal as refusal:
             return self._end_without_job(refusal)
         self._found = True
+        if shown == self._shown:  # otherwise there was newer news meanwhile
+            self.show(job.metadata.display)
         if self._stream >= job.stream_amount:
-            sentence = f"Job {self._job_id} has no stream {self._stream}; its streams are 0 to {job.stream_amount - 1}."
+            sentence = f"Job {self.job_id} has no stream {self._stream}; its streams are 0 to {job.stream_amount - 1}."
             return End.error(4400, sentence, "no such stream")
         if job.metadata.historic and not self._patient:  # it was not to be found when its viewers came
-            return End.error(1013, f"Job {self._job_id} plays recordings; connect again to play them.", "connect again")
+            return End.error(1013, f"Job {self.job_id} plays recordings; connect again to play them.", "connect again")
         opened_at = time.monotonic()
         async with self._watching_silence(job):
             try:
@@ -139,13 +155,13 @@ class Trunk:
             self._why_lost = refusal.error
             return None
         if self._found and self._patient:
-            sentence = f"Job {self._job_id} was ended before its recordings were played to the end."
+            sentence = f"Job {self.job_id} was ended before its recordings were played to the end."
             return End.error(4404, sentence, "job ended")
         return End.complete() if self._found else End.error(4404, refusal.error, "no such job")
 
     def _end_of_call(self, error: grpc.aio.AioRpcError) -> End | None:
         if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
-            return End.error(4400, f"Job {self._job_id} has no stream {self._stream}.", "no such stream")
+            return End.error(4400, f"Job {self.job_id} has no stream {self._stream}.", "no such stream")
         self._why_lost = f"{error.code().name}: {error.details()}"
         return None
 
@@ -202,7 +218,7 @@ class Trunk:
 
     async def _explain_silence(self, silent_s: float) -> None:
         try:
-            state = await self._orchestrator.state(self._job_id)
+            state = await self._orchestrator.state(self.job_id)
         except Refusal:
             return
         if state.state == "filling":
@@ -214,6 +230,10 @@ class Trunk:
         frame = state_frame(kind, **attributes)
         for viewer in self._viewers:
             viewer.tell(frame)
+
+
+def _display_frame(display: Display) -> str:
+    return state_frame("display", **display.model_dump())
 
 
 def _as_it_came(message: bytes) -> bytes:
