@@ -17,7 +17,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "record": ("focus_server.recordings.recorder.command", "Record the live fibre in rolling files."),
     "replay": ("focus_server.fiber.command", "Play a recording as a live fibre."),
     "sample": ("focus_server.fiber.command", "Take the sample recording out of the package that carries it."),
-    "import": ("focus_server.recordings.import_command", "Enter recordings that the catalogue does not know."),
+    "import": ("focus_server.recordings.import_command", "Take in files, or recordings that no catalogue knows."),
+    "export": ("focus_server.recordings.export_command", "Write what was recorded as SEG-Y or HDF5."),
     "config": ("focus_server.api.command", "Print the effective settings and where each comes from."),
 }
 

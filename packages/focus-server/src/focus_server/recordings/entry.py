@@ -65,6 +65,11 @@ class RecordingEntry(BaseModel):
         """What two recordings must share to be read as one."""
         return self.t0_ns, self.fs_num, self.fs_den, self.channels, self.dtype, self.scale
 
+    @property
+    def fibre_key(self) -> tuple[GridKey, str, int, float, float, str]:
+        """What two recordings must share to be of the same channels of the same fibre, on one grid."""
+        return self.grid_key, self.site, self.first_channel, self.fiber_start_meters, self.dx, self.units
+
     def file(self) -> Path:
         """Return where the file is. Raises RecordingError when the path would lead out of the base path."""
         base = Path(self.base_path)

@@ -7,12 +7,13 @@ file gets the refusal afterwards.
 
 import io
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["new_file", "sync"]
+__all__ = ["free_bytes", "new_file", "sync"]
 
 
 class _Target(io.RawIOBase):
@@ -93,3 +94,10 @@ def sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes may still be written below a folder, which need not exist yet."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

@@ -5,7 +5,7 @@ ProdML asks for, `/Acquisition` carries every field of the recording's entry as 
 dataset `focus_gaps` says which samples are missing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -43,12 +43,14 @@ def part_name(name: str) -> str:
     return f".{name}.part"
 
 
-def write_recording(entry: RecordingEntry, data: NDArray[Any], gaps: NDArray[np.int64], folder: Path) -> Path:
+def write_recording(
+    entry: RecordingEntry, data: NDArray[Any] | Iterable[NDArray[Any]], gaps: NDArray[np.int64], folder: Path
+) -> Path:
     """Write a finished recording to `entry.path` below `folder`, replacing the file that has its name.
 
-    `data` is [time, channel] as on the wire; `gaps` [n, 4] holds first_sample, end_sample (both on the fibre's grid),
-    first_channel, last_channel of what is missing, where `data` must be 0 (int16) or NaN (float32). Raises OSError when
-    the disk does not take it; then nothing is left of it.
+    `data` is [time, channel] as on the wire, whole or in pieces that follow each other; `gaps` [n, 4] holds
+    first_sample, end_sample (both on the fibre's grid), first_channel, last_channel of what is missing, where `data`
+    must be 0 (int16) or NaN (float32). Raises OSError when the disk does not take it; then nothing is left of it.
     """
     path = entry.model_copy(update={"base_path": str(folder)}).file()
     new_folders = _make_folders(path.parent, folder)
@@ -66,9 +68,9 @@ def write_recording(entry: RecordingEntry, data: NDArray[Any], gaps: NDArray[np.
     return path
 
 
-def _write_content(file: h5py.File, entry: RecordingEntry, data: NDArray[Any], gaps: NDArray[np.int64]) -> None:
-    if data.shape != (entry.samples, entry.channels) or data.dtype != np.dtype(entry.dtype):
-        raise ValueError(f"data of shape {data.shape} and type {data.dtype} is not what the entry describes")
+def _write_content(
+    file: h5py.File, entry: RecordingEntry, data: NDArray[Any] | Iterable[NDArray[Any]], gaps: NDArray[np.int64]
+) -> None:
     fs = float(entry.fs)
     common = {"NumberOfLoci": entry.channels, "StartLocusIndex": round(entry.fiber_start_meters / entry.dx)}
     group = file.create_group(_GROUP)
@@ -85,11 +87,12 @@ def _write_content(file: h5py.File, entry: RecordingEntry, data: NDArray[Any], g
         }
     )  # fmt: skip
     chunk = (max(1, min(entry.samples, round(fs))), min(CHUNK_CHANNELS, entry.channels))
-    raw = file.create_dataset(_RAW, data=data, chunks=chunk)
+    raw = file.create_dataset(_RAW, (entry.samples, entry.channels), np.dtype(entry.dtype), chunks=chunk)
+    _fill(raw, [data] if isinstance(data, np.ndarray) else data)
     times_ns = sample_times_ns(entry)
     times = file.create_dataset(_TIME, data=times_ns // 1000)
     part = {"PartStartTime": _iso(int(times_ns[0])), "PartEndTime": _iso(int(times_ns[-1])), "StartIndex": 0}
-    raw.attrs.update(part | {"Dimensions": ["time", "locus"], "Count": data.size})
+    raw.attrs.update(part | {"Dimensions": ["time", "locus"], "Count": raw.size})
     times.attrs.update(part | {"Count": entry.samples})
     raw.parent.attrs.update(
         common | {"uuid": entry.uuid, "RawIndex": 0, "OutputDataRate": fs, "OutputDataRate.uom": "Hz"}
@@ -97,6 +100,18 @@ def _write_content(file: h5py.File, entry: RecordingEntry, data: NDArray[Any], g
     if entry.units in _KNOWN_UNITS:
         raw.parent.attrs["RawDataUnit"] = entry.units if entry.scale == "1" else f"{entry.scale} {entry.units}"
     file.create_dataset(_GAPS, data=np.asarray(gaps, dtype=np.int64).reshape(-1, 4))
+
+
+def _fill(raw: h5py.Dataset, pieces: Iterable[NDArray[Any]]) -> None:
+    done = 0
+    for piece in pieces:
+        end = done + len(piece)
+        if piece.shape[1:] != raw.shape[1:] or piece.dtype != raw.dtype or end > len(raw):
+            raise ValueError(f"data of shape {piece.shape} and type {piece.dtype} is not what the entry describes")
+        raw[done:end] = piece
+        done = end
+    if done != len(raw):
+        raise ValueError(f"data of {done} samples is not the {len(raw)} that the entry describes")
 
 
 def sample_times_ns(entry: RecordingEntry) -> NDArray[np.int64]:

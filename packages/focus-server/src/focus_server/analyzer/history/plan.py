@@ -33,8 +33,8 @@ def plan_history(
     """Derive a job that plays recordings, those that share the first one's grid. Raises `Refusal`."""
     if not recordings:
         raise Refusal(404, NO_RECORDING, "The catalogue has none there.")
-    chosen = tuple(entry for entry in recordings if entry.grid_key == recordings[0].grid_key)
-    left_out = tuple(entry.uuid for entry in recordings if entry.grid_key != recordings[0].grid_key)
+    chosen = tuple(entry for entry in recordings if entry.fibre_key == recordings[0].fibre_key)
+    left_out = tuple(entry.uuid for entry in recordings if entry.fibre_key != recordings[0].fibre_key)
     fibre = _fibre(recordings[0])
     check_request(request, Channels(min=1, max=fibre.channels))
     bins = request_bins(request, fibre.fs)
