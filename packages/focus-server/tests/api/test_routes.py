@@ -68,9 +68,10 @@ async def test_the_life_of_a_job(analyzer, http, prefix):
     assert is_an_error(await http.get(f"{prefix}/metadata/0-1"), 404) == "Invalid job_id"
 
 
-@pytest.mark.parametrize("job_id", ["x", "1", "0-", "-1", "0-1x", "0_1", "..%2Fstatus", "0-1%2Fstate", "٠-١", "0-1 "])
-async def test_what_cannot_be_a_job_never_reaches_the_analyzer(analyzer, http, job_id):
-    for method, path in (("GET", f"/metadata/{job_id}"), ("DELETE", f"/job/{job_id}")):
+@pytest.mark.parametrize("job_id", ["..%2Fstatus", "0-1%2Fstate", "٠-١", "0-1 ", "task:a", "a.b", "%00", "x" * 257])
+async def test_what_cannot_be_a_job_or_a_task_never_reaches_the_analyzer(analyzer, http, job_id):
+    paths = (("GET", f"/metadata/{job_id}"), ("DELETE", f"/job/{job_id}"), ("GET", f"/waterfall/{job_id}/1"))
+    for method, path in paths:
         is_an_error(await http.request(method, path), 404)
     assert analyzer.calls == []
 
@@ -111,7 +112,7 @@ async def test_a_key_reaches_the_analyzer(analyzer, http):
     assert keys == ["a-7", None]
 
 
-@pytest.mark.parametrize("key", ["", "a b", "a" * 129, "\u00e9"])
+@pytest.mark.parametrize("key", ["", "a b", "a" * 129, "\u00e9", "task:a"])
 async def test_a_key_that_is_none_makes_nothing(analyzer, http, key):
     response = await http.post("/configure", json=BODY, headers={"Idempotency-Key": key.encode("latin-1")})
     assert "Idempotency-Key" in is_an_error(response, 400)
@@ -217,6 +218,8 @@ async def test_the_description_allows_both_kinds_of_view_type(http, prefix):
         "/recordings_in_time_range",
         "/get_recordings_timeline",
         "/configure",
+        "/config/{task_id}",
+        "/waterfall/{job_id}/{row_count}",
         "/metadata/{job_id}",
         "/task/{job_id}/metadata",
         "/job/{job_id}",

@@ -16,6 +16,8 @@ from focus_server.api.jobs import job_routes
 from focus_server.api.liveview import install_liveview
 from focus_server.api.openapi import openapi_routes
 from focus_server.api.prefix import Prefix
+from focus_server.api.pull import pull_routes
+from focus_server.api.puller import Pullers
 from focus_server.api.recordings import recording_routes
 from focus_server.api.security import Guard
 from focus_server.api.streams import stream_routes
@@ -33,10 +35,11 @@ def create_app(settings: ServeSettings) -> FastAPI:
     analyzer = LocalAnalyzer(settings.analyzer_socket)
     archive = Archive(_catalogue(settings))
     bridge = Bridge(analyzer)
+    pullers = Pullers(analyzer, bridge)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with analyzer, archive, bridge:
+        async with analyzer, archive, bridge, pullers:
             yield
 
     app = FastAPI(
@@ -54,6 +57,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
         fiber_routes(analyzer),
         recording_routes(archive),
         job_routes(analyzer, archive),
+        pull_routes(analyzer, pullers),
         stream_routes(bridge, settings.max_viewers),
     ):
         app.include_router(routes)

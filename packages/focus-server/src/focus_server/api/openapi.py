@@ -7,10 +7,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from focus_server.contract import ConfigureRequest, TimeRange
+from focus_server.contract import ConfigureRequest, OlderRequest, TimeRange
 
 _REF_TEMPLATE: Final = "#/components/schemas/{model}"
-_BODIES: Final[tuple[type[BaseModel], ...]] = (ConfigureRequest, TimeRange)
+_BODIES: Final[tuple[type[BaseModel], ...]] = (ConfigureRequest, OlderRequest, TimeRange)
 """Bodies that routes read themselves."""
 
 
