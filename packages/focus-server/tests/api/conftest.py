@@ -45,6 +45,7 @@ def job_answer(job_id="0-1", port=1, streams=1):
             "ready_in_s": 0.0,
             "lowered": None,
             "grid": {"t0_ns": 5, "fs_num": 1000, "fs_den": 1, "first_line": 9, "hop": 50, "nfft": 256},
+            "display": {"caxis": None, "colormap": None},
             "displayInfo": {"height": 100},
             "displayTimeAxisDuration": 10.0,
         },
@@ -103,6 +104,9 @@ class PlayedAnalyzer:
         self.jobs = {}
         self.calls = []
         self.answers = {}
+        self.displays = {"revision": 1, "jobs": {}}
+        self.asked_after = None
+        self.news = asyncio.Event()
         self.state = {"state": "live", "ready_in_s": 0.0, "viewers": 0, "missing_lines": 0, "dropped_lines": 0}
 
     async def start(self):
@@ -159,9 +163,27 @@ class PlayedAnalyzer:
             self.streams[request.stream_id].discard(queue)
             self.changed.set()
 
+    def display(self, job_id, **display):
+        """Let a job have another display, and tell it to who asks."""
+        self.jobs[job_id]["metadata"]["display"] |= display
+        changed = self.displays["jobs"] | {job_id: self.jobs[job_id]["metadata"]["display"]}
+        self.displays = {"revision": self.displays["revision"] + 1, "jobs": changed}
+        self.news.set()
+        self.news = asyncio.Event()
+
+    async def _displays(self, request):
+        self.asked_after = int(request.query_params["after"])
+        self.changed.set()
+        with anyio.move_on_after(0.3):
+            if self.asked_after == self.displays["revision"]:
+                await self.news.wait()
+        return JSONResponse(self.displays)
+
     async def _http(self, request):
         call = f"{request.method} {request.url.path}"
         body = await request.body()
+        if request.url.path == "/displays":
+            return await self._displays(request)
         self.calls.append((call, body))
         if callable(prepared := self.answers.get(call)) and not isinstance(prepared, JSONResponse):
             prepared = prepared(request)
