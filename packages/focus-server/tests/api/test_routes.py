@@ -211,6 +211,7 @@ async def test_the_description_allows_both_kinds_of_view_type(http, prefix):
         "/ack",
         "/info",
         "/health",
+        "/metrics",
         "/channels",
         "/sensors",
         "/live_metadata",

@@ -39,6 +39,8 @@ class Analyzer:
         self._jobs = Jobs(settings, feed, store, self._journal)
         self._engine = Engine(feed, self._jobs.live)
         self._maker = JobMaker(settings, feed, self._jobs, store, self._engine.wake)
+        self._jobs.tally.threads("live", self._engine.worker)
+        self._jobs.tally.threads("historic", self._maker.history)
         self._intake = Intake(self._broker, settings.site, feed, self._engine.wake)
         orders = Orders(self._jobs, feed, settings.compute_cores)
         self._commands = CommandListener(self._broker, settings.site, self._jobs, orders)

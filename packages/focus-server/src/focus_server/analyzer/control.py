@@ -47,6 +47,7 @@ class Control:
         self.app = Starlette(
             routes=[
                 Route("/status", self._status),
+                Route("/figures", self._figures),
                 Route("/live_metadata", self._live_metadata),
                 Route("/channels", self._channels),
                 Route("/displays", self._displays),
@@ -63,6 +64,9 @@ class Control:
     async def _status(self, _: Request) -> Response:
         state = self._feed.state(time.monotonic(), time.time_ns())
         return _json(AnalyzerStatus(rabbitmq=self._intake.state, feed=state, jobs=len(self._jobs)))
+
+    async def _figures(self, _: Request) -> Response:
+        return _json(self._jobs.tally.figures(self._jobs.states(), self._feed, time.time_ns()))
 
     async def _live_metadata(self, _: Request) -> Response:
         live = self._feed.state(time.monotonic(), time.time_ns()).state == "live"
@@ -123,16 +127,21 @@ def _json(body: BaseModel, status: int = 200, headers: dict[str, str] | None = N
     return Response(body.model_dump_json(by_alias=True), status, headers, media_type="application/json")
 
 
+def _about(request: Request) -> dict[str, str | None]:
+    """Say in the log which request is meant."""
+    return {"method": request.method, "path": request.url.path, "job": request.path_params.get("job_id")}
+
+
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)  # noqa: S101 - the registration above says so
     return _json(error.body, error.status, error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    _log.error("request.failed", method=request.method, path=request.url.path, cause=str(error))
+    _log.error("request.failed", **_about(request), cause=str(error))
     return await _refused(request, Refusal(503, "The analyzer cannot keep jobs now: its log says why.", "state", 10))
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    _log.error("request.failed", method=request.method, path=request.url.path, exc_info=error)
+    _log.error("request.failed", **_about(request), exc_info=error)
     return await _refused(request, Refusal(500, "The analyzer failed at this; its log says why.", "defect"))

@@ -11,6 +11,7 @@ from typing import Final
 from focus_server.analyzer.feed import Feed, FibreSamples
 from focus_server.analyzer.live import LiveJob, Stream
 from focus_server.analyzer.rows import Batch, Row
+from focus_server.analyzer.threads import TimedThreads
 from focus_server.analyzer.tiles import Piece, Tiles
 
 _TICK_S: Final = 0.1
@@ -51,6 +52,7 @@ class Engine:
         self._tiles: Tiles | None = None
         self._tiles_of: FibreSamples | None = None
         self._wake = asyncio.Event()
+        self.worker = TimedThreads(1, "spectra")
 
     def wake(self) -> None:
         """Say that something arrived: samples, or a viewer."""
@@ -58,7 +60,7 @@ class Engine:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        with ThreadPoolExecutor(1, "spectra") as worker:
+        with self.worker as worker:
             while True:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_TICK_S):  # wait_for of Python 3.11 may swallow a cancellation
@@ -165,6 +167,7 @@ async def _hand_out(made: list[_Made]) -> None:
             stream.next_line = item.due.end
             if item.batch is not None:
                 stream.deliver(item.batch)
+                item.due.job.lines_made += len(item.batch.rows)
         if time.monotonic() - began_s > _YIELD_S:
             await asyncio.sleep(0)
             began_s = time.monotonic()

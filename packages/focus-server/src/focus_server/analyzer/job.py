@@ -87,6 +87,8 @@ class Job(ABC):
         self.first_value, self.last_value = _values(record)
         self.shapes = self._shapes()
         self.ever_watched = False
+        self.lines_made = 0
+        """Lines that were made, once for each stream."""
         self.last_activity = datetime.now(UTC)
         self._idle_since_s = now_s
 

@@ -19,6 +19,7 @@ from focus_server.analyzer.journal import Journal
 from focus_server.analyzer.live import LiveJob
 from focus_server.analyzer.store import JobStore
 from focus_server.analyzer.stream import JobServer
+from focus_server.analyzer.tally import Cause, Tally
 from focus_server.analyzer.viewer import End
 from focus_server.contract import Displays, JobState, JobSummary, Refusal
 from focus_server.settings import AnalyzerSettings
@@ -52,6 +53,7 @@ class Jobs:
         self._gone: dict[str, _Gone] = {}
         self._stopping: set[asyncio.Task[None]] = set()
         self._displays = DisplayBoard()
+        self.tally = Tally()
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -130,18 +132,19 @@ class Jobs:
 
     def cancel(self, job_id: str) -> None:
         """End a job by its client's wish; it is gone when this returns."""
-        self._end(self.get(job_id), f"Job {job_id} was removed.")
+        self._end(self.get(job_id), Cause.CANCELLED, f"Job {job_id} was removed.")
 
     def replaced(self, job: Job, by: Job) -> None:
         """End a job, if it has not ended meanwhile, because the same client has another one instead."""
         if job.id in self._jobs:
-            self._end(job, f"Job {job.id} was replaced by job {by.id}.")
+            self._end(job, Cause.REPLACED, f"Job {job.id} was replaced by job {by.id}.")
 
     def lost(self, job: Job, reason: str) -> None:
         """Remember a job that could not be taken up again."""
         _log.warning("job.lost", job=job.id, reason=reason)
         self._store.remove(job.id)
         self._remember(job, State.LOST, reason)
+        self.tally.ended(job, Cause.LOST)
         self._journal.note(job, State.LOST, reason)
 
     def fibre_is(self, fibre: Fibre) -> None:
@@ -149,7 +152,7 @@ class Jobs:
         for job in self.live():
             if job.fibre != fibre:
                 reason = f"The fibre changed ({job.fibre.difference(fibre)}), so job {job.id} ended; make a new one."
-                self._end(job, reason)
+                self._end(job, Cause.OTHER_FIBRE, reason)
                 self._remember(job, State.ENDED, reason)
 
     async def expire(self) -> Never:
@@ -161,7 +164,7 @@ class Jobs:
             for job in self.living():
                 reason = job.expired(self._settings, now_s)
                 if reason is not None:
-                    self._end(job, reason)
+                    self._end(job, Cause.EXPIRED, reason)
             self._gone = {job_id: gone for job_id, gone in self._gone.items() if gone.until_s > now_s}
             if now_s - touched_s > _TOUCH_S:
                 touched_s = now_s
@@ -176,13 +179,14 @@ class Jobs:
         self._jobs.clear()
         await asyncio.gather(*self._stopping)
 
-    def _end(self, job: Job, reason: str) -> None:
+    def _end(self, job: Job, cause: Cause, reason: str) -> None:
+        self.tally.ended(job, cause)
         _, server = self._jobs.pop(job.id)
         self._displays.forget(job.id)
         self._store.remove(job.id)
         self._stop(server, End(grpc.StatusCode.NOT_FOUND, reason))
         self._journal.note(job, State.ENDED, reason)
-        _log.info("job.ended", job=job.id, reason=reason)
+        _log.info("job.ended", job=job.id, cause=cause, reason=reason)
 
     def _stop(self, server: JobServer, end: End) -> None:
         task = asyncio.create_task(server.stop(end))

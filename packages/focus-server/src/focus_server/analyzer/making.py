@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,6 +17,7 @@ from focus_server.analyzer.jobs import Jobs
 from focus_server.analyzer.live import LiveJob
 from focus_server.analyzer.store import JobStore
 from focus_server.analyzer.stream import JobServer
+from focus_server.analyzer.threads import TimedThreads
 from focus_server.analyzer.viewer import End, ViewerLimits
 from focus_server.contract import (
     IDEMPOTENCY_KEY,
@@ -47,7 +47,7 @@ class JobMaker:
         self._store = store
         self._wake = wake
         self._limits = ViewerLimits(settings.viewer_wait_s, settings.viewer_wait_bytes)
-        self._history = ThreadPoolExecutor(_HISTORY_THREADS, "history")
+        self.history = TimedThreads(_HISTORY_THREADS, "history")
         self._turn = asyncio.Lock()
 
     async def create(
@@ -78,6 +78,7 @@ class JobMaker:
                 raise
             job = self._job(record)
             self._jobs.add(job, server)
+            self._jobs.tally.made(job)
             for other in earlier:
                 self._jobs.replaced(other, job)
             return record.answer
@@ -98,12 +99,12 @@ class JobMaker:
 
     def close(self) -> None:
         """Let the threads of historic jobs end, whose streams have ended already."""
-        self._history.shutdown(wait=False, cancel_futures=True)
+        self.history.shutdown(wait=False, cancel_futures=True)
 
     def _job(self, record: JobRecord) -> Job:
         now_s = time.monotonic()
         if record.recordings:
-            return HistoricJob(record, now_s, self._history)
+            return HistoricJob(record, now_s, self.history)
         return LiveJob(record, now_s, self._limits, self._wake)
 
     def _plan(

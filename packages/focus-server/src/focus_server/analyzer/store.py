@@ -67,7 +67,7 @@ class JobStore:
         try:
             return JobRecord.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            _log.warning("job.unreadable", file=path.name, cause=type(error).__name__)
+            _log.warning("job.unreadable", job=path.stem, file=path.name, cause=type(error).__name__)
             return None
 
     def _files(self) -> Iterator[Path]:

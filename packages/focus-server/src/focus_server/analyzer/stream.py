@@ -4,6 +4,7 @@ from typing import Final, NoReturn
 
 import grpc
 import grpc.aio
+from structlog.contextvars import bound_contextvars
 
 from focus_server.analyzer.job import Job
 from focus_server.analyzer.viewer import End
@@ -65,7 +66,7 @@ class JobServer:
         if self._end is not None or job is None:
             await _abort(context, self._end or _NO_JOB_YET)
         await _check_stream(job, request.stream_id, context)
-        with job.watched(request.stream_id) as share:
+        with bound_contextvars(job=job.id, stream=request.stream_id), job.watched(request.stream_id) as share:
             while not isinstance(item := await share.next(), End):
                 await context.write(item)
         if item.code is not grpc.StatusCode.OK:

@@ -11,9 +11,12 @@ from focus_server.api.archive import Archive
 from focus_server.api.bridge import Bridge
 from focus_server.api.errors import install_error_bodies
 from focus_server.api.fiber import fiber_routes
+from focus_server.api.figures import Figures
 from focus_server.api.health import health_routes
 from focus_server.api.jobs import job_routes
 from focus_server.api.liveview import install_liveview
+from focus_server.api.measuring import Measure
+from focus_server.api.metrics import metric_routes
 from focus_server.api.openapi import openapi_routes
 from focus_server.api.prefix import Prefix
 from focus_server.api.pull import pull_routes
@@ -35,6 +38,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
     analyzer = LocalAnalyzer(settings.analyzer_socket)
     archive = Archive(_catalogue(settings))
     bridge = Bridge(analyzer)
+    figures = Figures()
     pullers = Pullers(analyzer, bridge)
 
     @asynccontextmanager
@@ -54,6 +58,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
     install_error_bodies(app)
     for routes in (
         health_routes(analyzer, archive),
+        metric_routes(analyzer, archive, figures),
         fiber_routes(analyzer),
         recording_routes(archive),
         job_routes(analyzer, archive),
@@ -69,6 +74,7 @@ def create_app(settings: ServeSettings) -> FastAPI:
         origins=settings.allowed_origins,
         max_body_bytes=settings.max_body_bytes,
     )
+    app.add_middleware(Measure, figures=figures)
     app.add_middleware(Prefix)
     return app
 

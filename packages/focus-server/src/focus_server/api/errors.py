@@ -1,5 +1,6 @@
 """Every answer that is not a success has the same body, whoever refuses: a rule, the framework or a defect."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -8,7 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
+from focus_server.api.reasons import note
 from focus_server.contract import Refusal, ShapeProblem, shape_refusal
 
 _log = structlog.get_logger()
@@ -19,9 +22,21 @@ _SENTENCES: Final = {
 }
 
 
+class _Refused(JSONResponse):
+    """A refusal as the client reads it, which tells whoever counts what it was for."""
+
+    def __init__(self, refusal: Refusal, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(refusal.body.model_dump(mode="json"), refusal.status, headers or refusal.headers)
+        self._refusal = refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        note(scope, self._refusal)
+        await super().__call__(scope, receive, send)
+
+
 def refusal_response(refusal: Refusal) -> Response:
     """Write a refusal as the client reads it."""
-    return JSONResponse(refusal.body.model_dump(mode="json"), refusal.status, refusal.headers)
+    return _Refused(refusal)
 
 
 def install_error_bodies(app: FastAPI) -> None:
@@ -46,10 +61,11 @@ async def _wrong_shape(_: Request, error: Exception) -> Response:
 async def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     sentence = _SENTENCES.get(error.status_code, str(error.detail))
-    body = Refusal(error.status_code, sentence, f"{request.method} is answered with {error.status_code}").body
-    return JSONResponse(body.model_dump(mode="json"), error.status_code, error.headers)
+    refusal = Refusal(error.status_code, sentence, f"{request.method} is answered with {error.status_code}")
+    return _Refused(refusal, error.headers)
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    _log.error("request.failed", method=request.method, path=request.url.path, exc_info=error)
+    job = request.path_params.get("job_id")
+    _log.error("request.failed", method=request.method, path=request.url.path, job=job, exc_info=error)
     return refusal_response(Refusal(500, "The server failed at this request; its log says why.", type(error).__name__))

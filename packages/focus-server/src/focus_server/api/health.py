@@ -31,15 +31,15 @@ def health_routes(orchestrator: Orchestrator, archive: Archive) -> APIRouter:
     @router.get("/health", response_model=Health, responses=ERRORS)
     async def health() -> Response:
         """Tell the state of each dependency; 503 when one that live views need does not work."""
-        dependencies = {"mongodb": archive.state, **await _live_dependencies(orchestrator)}
-        broken = {name: it for name, it in dependencies.items() if it.state not in _FINE}
+        found = await dependencies(orchestrator, archive)
+        broken = {name: it for name, it in found.items() if it.state not in WORKING | {"not configured"}}
         if not broken:
-            return json_response(Health(status="healthy", dependencies=dependencies))
+            return json_response(Health(status="healthy", dependencies=found))
         live_works = broken.keys() <= _ONLY_HISTORIC
         words = ", ".join(f"{name} is {it.state}" for name, it in broken.items())
         body = Health(
             status="degraded" if live_works else "unhealthy",
-            dependencies=dependencies,
+            dependencies=found,
             error=f"{'Historic' if live_works else 'Live'} views do not work now: {words}.",
             detail=" ".join(it.detail for it in broken.values()),
         )
@@ -51,7 +51,13 @@ def health_routes(orchestrator: Orchestrator, archive: Archive) -> APIRouter:
 
 _ONLY_HISTORIC: Final = frozenset({"mongodb"})
 """What live views do without."""
-_FINE: Final = frozenset({"up", "live", "not configured"})
+WORKING: Final = frozenset({"up", "live"})
+"""States of a dependency that does what it is there for."""
+
+
+async def dependencies(orchestrator: Orchestrator, archive: Archive) -> dict[str, Dependency]:
+    """Tell how everything is that the server depends on."""
+    return {"mongodb": archive.state, **await _live_dependencies(orchestrator)}
 
 
 async def _live_dependencies(orchestrator: Orchestrator) -> dict[str, Dependency]:

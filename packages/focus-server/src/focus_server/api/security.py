@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from focus_server.api.errors import refusal_response
+from focus_server.api.reasons import note
 from focus_server.contract import Refusal
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -113,6 +114,7 @@ async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) 
     if scope["type"] == "http":
         await response(scope, receive, send)
         return
+    note(scope, refusal)
     await receive()  # the connect event
     start = {"type": "websocket.http.response.start", "status": refusal.status, "headers": response.raw_headers}
     await send(start)

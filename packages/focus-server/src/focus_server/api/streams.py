@@ -8,6 +8,7 @@ import anyio
 import structlog
 from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from structlog.contextvars import bound_contextvars
 
 from focus_server.api.bridge import Bridge, End, Viewer
 from focus_server.api.naming import known
@@ -38,9 +39,10 @@ def stream_routes(bridge: Bridge, most_viewers: int) -> APIRouter:
         try:
             number = _number(stream)
             async with bridge.viewer(known(job_id), number) as viewer:
-                _log.info("viewer.joined", job=job_id, stream=number)
-                await _serve(websocket, viewer)
-                _log.info("viewer.left", job=job_id, stream=number)
+                with bound_contextvars(job=job_id, stream=number):
+                    _log.info("viewer.joined")
+                    await _serve(websocket, viewer)
+                    _log.info("viewer.left")
         except Refusal as refusal:
             with suppress(WebSocketDisconnect):
                 await _close(websocket, End.error(4000 + refusal.status, refusal.error, "refused"))

@@ -60,19 +60,20 @@ class CommandListener:
         key, body = message.routing_key or "", message.body
         if key.startswith(_ANNOUNCEMENTS):
             return
+        log = _log.bind(job=key.rpartition(".")[0] or None, key=key)
         try:
             await self._orders.obey(read_command(key, body))
         except CommandError as error:
             reason, detail = error.reason, str(error)
         except FocusError as error:
-            _log.error("command.not_saved", key=key, cause=str(error))
+            log.error("command.not_saved", cause=str(error))
             reason, detail = "failed", "It is in force, but could not be written to disk; the analyzer's log says why."
         except Exception as defect:
-            _log.error("command.failed", key=key, exc_info=defect)
+            log.error("command.failed", exc_info=defect)
             reason, detail = "failed", "The analyzer failed at this command; its log says why."
         else:
             return
-        _log.warning("command.dead", key=key, reason=reason, detail=detail)
+        log.warning("command.dead", reason=reason, detail=detail)
         await post.bury(key, message.exchange or "", body[:MOST_BYTES], reason, detail)
 
     def _down(self, cause: str) -> None:

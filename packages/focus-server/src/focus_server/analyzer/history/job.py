@@ -60,7 +60,7 @@ class HistoricJob(Job):
     @contextmanager
     def watched(self, stream: int) -> Iterator[Playback]:
         """Let somebody play a stream from its start for as long as the context is open."""
-        playback = Playback(self._cursor(stream), self._score(stream), self._workers, self._missing.add)
+        playback = Playback(self._cursor(stream), self._score(stream), self._workers, self._missing.add, self._made)
         self._playbacks[playback] = stream
         self._joined()
         try:
@@ -86,6 +86,9 @@ class HistoricJob(Job):
     def _reshape(self) -> None:
         for playback, stream in self._playbacks.items():
             playback.turn(partial(self._cursor, stream))
+
+    def _made(self, lines: int) -> None:
+        self.lines_made += lines
 
     def _cursor(self, stream: int, begin_line: int | None = None) -> Cursor:
         return Cursor(self._score(stream), self.record.recordings, _LONGEST_MESSAGE_S, begin_line)

@@ -21,14 +21,23 @@ _FAILED = End(grpc.StatusCode.INTERNAL, "The analyzer failed at this playback; i
 class Playback:
     """Plays what a cursor gives. Nothing is made before what was made has been taken, but for one message.
 
-    `missing` is called with lines that no channel had, when their place is reached.
+    `missing` is called with lines that no channel had, when their place is reached, and `made` with how many were made.
     """
 
-    def __init__(self, cursor: Cursor, score: Score, workers: Executor, missing: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        cursor: Cursor,
+        score: Score,
+        workers: Executor,
+        missing: Callable[[int, int], None],
+        made: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._cursor = cursor
         self._pace = _Pace(score)
         self._workers = workers
         self._missing = missing
+        self._made = made
+        self._line = score.first_line
         self._ahead: Future[Passage | None] = workers.submit(cursor.next)
         self._end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self.complete = False
@@ -78,6 +87,8 @@ class Playback:
             await self._until_due(passage)
             for first, end in passage.missing:
                 self._missing(first, end)
+            self._made(passage.end_line - self._line - sum(end - first for first, end in passage.missing))
+            self._line = passage.end_line
             if passage.message is not None and not self._end.done():
                 return passage.message
         return self._end.result()

@@ -1,0 +1,49 @@
+"""What a refusal was for, in a word of a fixed list, so that clients cannot make up figures."""
+
+import re
+from typing import Final
+
+from starlette.types import Scope
+
+from focus_server.contract import ConfigureRequest, Refusal
+
+REASONS: Final = "focus_server.reasons"
+"""The key in a request's scope of the list into which the reasons of its refusals go."""
+
+_FIELDS: Final = frozenset(field.alias or name for name, field in ConfigureRequest.model_fields.items())
+_PARTS: Final = frozenset(
+    (
+        "analyzer",
+        "capacity",
+        "live feed",
+        "MongoDB",
+        "RabbitMQ",
+        "recordings",
+        "state",
+        "windows",
+        "task_id",
+        "row_count",
+        "Host",
+        "Origin",
+        "Content-Length",
+        "Content-Type",
+        "Idempotency-Key",
+        "body",
+    )
+)
+_BY_STATUS: Final = {404: "not found", 405: "method", 422: "shape", 500: "defect", 502: "versions"}
+_HEAD: Final = re.compile(r"[^:.]*")
+
+
+def note(scope: Scope, refusal: Refusal) -> None:
+    """Tell whoever counts, if anybody does, that a request is refused."""
+    scope.get(REASONS, []).append(reason_of(refusal))
+
+
+def reason_of(refusal: Refusal) -> str:
+    """Name the field, header or part that a refusal is about; otherwise what its status says."""
+    if refusal.status in _BY_STATUS:
+        return _BY_STATUS[refusal.status]
+    match = _HEAD.match(refusal.detail) if isinstance(refusal.detail, str) else None
+    head = match[0] if match else ""
+    return head if head in _FIELDS or head in _PARTS else "other"
