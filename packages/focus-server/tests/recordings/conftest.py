@@ -4,13 +4,16 @@ import contextlib
 import gc
 import warnings
 
+import numpy as np
 import pymongo
 import pytest
 
+from focus_server.fiber import FiberGrid
 from focus_server.recordings import RecordingEntry
 from focus_server.recordings.address import MongoAddress
 from focus_server.recordings.catalogue import Catalogue
 from focus_server.recordings.entry import recording_uuid
+from focus_server.recordings.source import ArraySource, no_gaps, part_of
 from fullspan.testing import running_mongodb
 
 SECOND = 1_000_000_000
@@ -85,3 +88,29 @@ def make_entry(tmp_path):
 def running(make_entry):
     """Make the entry of a slot that is being recorded."""
     return lambda slot=0, **changes: make_entry(slot, **{"end_ns": None, "path": None, "samples": 0, **changes})
+
+
+@pytest.fixture(scope="session")
+def make_source():
+    """Make samples in memory that use the whole range of their type, with NaN and 0 where they are missing."""
+
+    def make(samples=500, channels=5, rate=(249997, 125), dtype="int16", gaps=None, first_sample=1_000_003, **other):
+        grid = FiberGrid(T0_NS + 123_456_789, *rate)
+        random = np.random.default_rng(samples * channels)
+        data = random.integers(0, 2**16, (samples, channels), np.uint16).view(np.int16)
+        if dtype == "float32":
+            data = random.integers(0, 2**32, (samples, channels), np.uint32).view(np.float32)
+        table = no_gaps() if gaps is None else np.add(gaps, [first_sample, first_sample, 0, 0])
+        for begin, end, low, high in table:
+            data[begin - first_sample : end - first_sample, low - 1 : high] = np.nan if dtype == "float32" else 0
+        fields = {
+            "uuid": "00000000-0000-0000-0000-000000000000", "base_path": "", "site": "north_1", "channels": channels,
+            "dx": 5.717333349679848, "fiber_start_meters": -120.47233438491821, "units": "nstrain/s µ%",
+            "dtype": dtype, "scale": "1.14E-9", "samples": samples, "t0_ns": grid.t0_ns, "fs_num": rate[0],
+            "fs_den": rate[1], "first_sample": first_sample, "first_channel": 7, "gaps": gaps is not None,
+            "start_ns": grid.time_ns(first_sample), "end_ns": grid.time_ns(first_sample + samples),
+        }  # fmt: skip
+        entry = RecordingEntry(**fields | other)
+        return ArraySource(part_of(entry, first_sample, first_sample + samples, 1, channels), data, table)
+
+    return make

@@ -12,39 +12,14 @@ import pytest
 import segyio
 
 from focus_server.errors import FocusError, RecordingError
-from focus_server.fiber import FiberGrid
-from focus_server.recordings import RecordingEntry
 from focus_server.recordings.export import write_export
 from focus_server.recordings.import_file import open_sources
 from focus_server.recordings.segy_read import SegySource, is_segy
-from focus_server.recordings.source import ArraySource, no_gaps, part_of
+from focus_server.recordings.source import ArraySource
 from focus_server.recordings.told import Told
 
-T0_NS = 1_700_000_000_123_456_789
 ODD = (249997, 125)
 """1999.976 samples/s."""
-
-
-def made(samples=500, channels=5, rate=ODD, dtype="int16", gaps=None, first_sample=1_000_003, **other):
-    """Make a source whose values use the whole range of their type, with NaN and 0 where samples are missing."""
-    grid = FiberGrid(T0_NS, *rate)
-    random = np.random.default_rng(samples * channels)
-    data = random.integers(0, 2**16, (samples, channels), np.uint16).view(np.int16)
-    if dtype == "float32":
-        data = random.integers(0, 2**32, (samples, channels), np.uint32).view(np.float32)
-    table = no_gaps() if gaps is None else np.add(gaps, [first_sample, first_sample, 0, 0])
-    for begin, end, low, high in table:
-        rows = slice(begin - first_sample, end - first_sample)
-        data[rows, low - 1 : high] = np.nan if dtype == "float32" else 0
-    fields = {
-        "uuid": "00000000-0000-0000-0000-000000000000", "base_path": "", "site": "north_1", "channels": channels,
-        "dx": 5.717333349679848, "fiber_start_meters": -120.47233438491821, "units": "nstrain/s µ%", "dtype": dtype,
-        "scale": "1.14E-9", "samples": samples, "t0_ns": T0_NS, "fs_num": rate[0], "fs_den": rate[1],
-        "first_sample": first_sample, "first_channel": 7, "gaps": gaps is not None,
-        "start_ns": grid.time_ns(first_sample), "end_ns": grid.time_ns(first_sample + samples),
-    }  # fmt: skip
-    entry = RecordingEntry(**fields | other)
-    return ArraySource(part_of(entry, first_sample, first_sample + samples, 1, channels), data, table)
 
 
 def everything(source):
@@ -58,8 +33,8 @@ def described(entry):
 @pytest.mark.parametrize("name", ["out.sgy", "out.h5"])
 @pytest.mark.parametrize("rate", [ODD, (2000, 1), (3000, 1), (1, 7)])
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
-def test_what_was_exported_is_imported_to_the_last_bit(tmp_path, name, rate, dtype):
-    source = made(rate=rate, dtype=dtype, gaps=[(5, 9, 1, 3), (100, 400, 2, 5)])
+def test_what_was_exported_is_imported_to_the_last_bit(tmp_path, name, rate, dtype, make_source):
+    source = make_source(rate=rate, dtype=dtype, gaps=[(5, 9, 1, 3), (100, 400, 2, 5)])
     write_export(source, tmp_path / name)
     ((found,), notes) = open_sources(tmp_path / name)
     assert described(found.entry) == source.entry
@@ -70,8 +45,8 @@ def test_what_was_exported_is_imported_to_the_last_bit(tmp_path, name, rate, dty
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_more_samples_than_16_bits_count_and_a_rate_that_whole_microseconds_cannot_say(tmp_path):
-    source = made(samples=70_001, channels=2, dtype="float32")
+def test_more_samples_than_16_bits_count_and_a_rate_that_whole_microseconds_cannot_say(tmp_path, make_source):
+    source = make_source(samples=70_001, channels=2, dtype="float32")
     path = tmp_path / "long.segy"
     write_export(source, path)
     head = path.read_bytes()[:3600]
@@ -95,8 +70,8 @@ def test_more_samples_than_16_bits_count_and_a_rate_that_whole_microseconds_cann
     assert found.read(1_069_003, 1_069_013, 2, 2).tobytes() == source.data[69_000:69_010, 1:].tobytes()
 
 
-def test_standard_fields_tell_place_time_scale_and_dead_traces(tmp_path):
-    source = made(gaps=[(0, 500, 2, 2), (0, 3, 4, 4)], units="m/s", scale="0.00250")
+def test_standard_fields_tell_place_time_scale_and_dead_traces(tmp_path, make_source):
+    source = make_source(gaps=[(0, 500, 2, 2), (0, 3, 4, 4)], units="m/s", scale="0.00250")
     write_export(source, tmp_path / "out.sgy")
     with segyio.open(tmp_path / "out.sgy", ignore_geometry=True) as file:
         first, last = file.header[0], file.header[4]
@@ -189,16 +164,16 @@ def change(path, find, replacement):
         ("gap = 1000008 1000012 1 3", "gap = 1000008 1000012 1  ", "damaged"),
     ],
 )
-def test_a_stanza_that_is_wrong_is_refused(tmp_path, find, replacement, says):
+def test_a_stanza_that_is_wrong_is_refused(tmp_path, find, replacement, says, make_source):
     path = tmp_path / "a.sgy"
-    write_export(made(gaps=[(5, 9, 1, 3)]), path)
+    write_export(make_source(gaps=[(5, 9, 1, 3)]), path)
     change(path, find, replacement)
     with pytest.raises(RecordingError, match=says):
         SegySource(path, Told())
 
 
-def test_counts_that_another_program_changed_are_not_rounded(tmp_path):
-    write_export(made(), tmp_path / "a.sgy")
+def test_counts_that_another_program_changed_are_not_rounded(tmp_path, make_source):
+    write_export(make_source(), tmp_path / "a.sgy")
     with segyio.open(tmp_path / "a.sgy", "r+", ignore_geometry=True) as file:
         file.trace[2] = np.full(500, 0.5, np.float32)
     ((source,), _) = open_sources(tmp_path / "a.sgy")
@@ -207,9 +182,9 @@ def test_counts_that_another_program_changed_are_not_rounded(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [1, 240, 3000])
-def test_a_file_that_was_cut_short_is_no_segy(tmp_path, cut):
+def test_a_file_that_was_cut_short_is_no_segy(tmp_path, cut, make_source):
     path = tmp_path / "a.sgy"
-    write_export(made(), path)
+    write_export(make_source(), path)
     assert is_segy(path)
     os.truncate(path, path.stat().st_size - cut)
     assert not is_segy(path)
@@ -229,43 +204,44 @@ class Failing(ArraySource):
 
 @pytest.mark.parametrize("name", ["out.sgy", "out.h5"])
 @pytest.mark.parametrize("error", [RecordingError("gone"), KeyboardInterrupt()])
-def test_an_export_that_fails_leaves_what_was_there(tmp_path, monkeypatch, name, error):
+def test_an_export_that_fails_leaves_what_was_there(tmp_path, monkeypatch, name, error, make_source):
     monkeypatch.setattr(Failing, "error", error)
-    source = made()
+    source = make_source()
     (tmp_path / name).write_text("before")
     with pytest.raises(type(error)):
         write_export(Failing(source.entry, source.data, source.gaps), tmp_path / name)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "before"}
 
 
-def test_a_target_that_cannot_be_written_is_a_sentence(tmp_path):
+def test_a_target_that_cannot_be_written_is_a_sentence(make_source):
     with pytest.raises(FocusError, match=r"/dev/full/out\.sgy cannot be written: Not a directory; nothing is left"):
-        write_export(made(), Path("/dev/full/out.sgy"))
+        write_export(make_source(), Path("/dev/full/out.sgy"))
 
 
 SHORT_OF_ROOM = """
 import resource, sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
-from test_segy import made
 from focus_server.errors import FocusError
 from focus_server.recordings.export import write_export
+from focus_server.recordings.import_file import open_sources
+((source,), _) = open_sources(Path({folder!r}, "out.h5"))
 target = Path({folder!r}, "out.sgy")
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
 try:
-    write_export(made(samples=5000, channels=10), target)
+    write_export(source, target)
 except FocusError as error:
     print(str(error).partition(": ")[2], [found.name for found in target.parent.iterdir()])
 """
 
 
 @pytest.mark.parametrize("missing", [1, 100_000])
-def test_what_the_disk_does_not_take_leaves_nothing(tmp_path, missing):
+def test_what_the_disk_does_not_take_leaves_nothing(tmp_path, missing, make_source):
     """The kernel's limit on a file's size stands for a full disk; in a process of its own, because it holds for all."""
-    write_export(made(samples=5000, channels=10), tmp_path / "out.sgy")
+    for name in ("out.h5", "out.sgy"):
+        write_export(make_source(samples=5000, channels=10), tmp_path / name)
     limit = (tmp_path / "out.sgy").stat().st_size - missing
     (tmp_path / "out.sgy").unlink()
-    script = SHORT_OF_ROOM.format(tests=str(Path(__file__).parent), folder=str(tmp_path), limit=limit)
+    script = SHORT_OF_ROOM.format(folder=str(tmp_path), limit=limit)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("nothing is left of it. []\n")
+    assert done.stdout.endswith("nothing is left of it. ['out.h5']\n")

@@ -91,10 +91,10 @@ def _columns(entry: RecordingEntry, channels: tuple[int, int] | None) -> tuple[i
 
 
 def _limits(entry: RecordingEntry, sources: Sequence[Source], times: TimeRange) -> tuple[int, int]:
-    """Give the first sample that is taken at the begin or later, and the first one at the end or later."""
+    """Give the first sample whose time, in whole ns as it is told everywhere, is the begin or later; so for the end."""
 
     def sample_at(time_ns: int) -> int:
-        return -((entry.t0_ns - time_ns) * entry.fs_num // (_SECOND * entry.fs_den))
+        return (time_ns - 1 - entry.t0_ns) * entry.fs_num // (_SECOND * entry.fs_den) + 1
 
     begin = min(source.entry.first_sample for source in sources) if times[0] is None else sample_at(times[0])
     end = max(source.entry.end_sample for source in sources) if times[1] is None else sample_at(times[1])
