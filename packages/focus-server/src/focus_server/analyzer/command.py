@@ -10,6 +10,7 @@ import click
 
 from focus_server.analyzer.analyzer import Analyzer
 from focus_server.log import configure_logging
+from focus_server.memory import keep_freed_memory
 from focus_server.settings import AnalyzerSettings
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -40,6 +41,7 @@ def analyze(config: Path | None, **options: object) -> None:
     """
     settings = AnalyzerSettings.load(config, **options)
     configure_logging(settings.log_level)
+    keep_freed_memory()
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what the broker does is said once, in our own events
     if asyncio.run(Analyzer(settings).run()) is signal.SIGINT:
         sys.exit(130)

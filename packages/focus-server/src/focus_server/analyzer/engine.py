@@ -22,6 +22,9 @@ _BATCH_BYTES: Final = 2**20
 """Rows of one stream that are made in one round, at least one."""
 _YIELD_S: Final = 0.002
 """How long handing out may hold the loop."""
+_LOOKING_SHARE: Final = 0.1
+"""Looking for what is due takes at most this share of the loop's time; with few jobs that is no limit."""
+_LONGEST_PAUSE_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,9 @@ class Engine:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_TICK_S):  # wait_for of Python 3.11 may swallow a cancellation
                         await self._wake.wait()
+                # The blocks of all groups come in one burst: with many jobs they are looked through once, not for each.
+                if self._pause_s > 0:
+                    await asyncio.sleep(self._pause_s)
                 self._wake.clear()
                 self._feed.give_up(time.monotonic())
                 while await self._round(worker):
@@ -77,7 +83,10 @@ class Engine:
             return False
         if self._tiles is None or samples is not self._tiles_of:
             self._tiles, self._tiles_of = Tiles(samples), samples
+        began_s = time.monotonic()
         due = _first_due(list(_all_due(self._jobs(), samples)))
+        looked_s = time.monotonic() - began_s
+        self._pause_s = min(looked_s / _LOOKING_SHARE - looked_s, _LONGEST_PAUSE_S)
         if not due:
             return False
         pieces = self._tiles.plan(

@@ -9,6 +9,7 @@ import click
 
 from focus_server.api.server import Server, listen
 from focus_server.log import configure_logging
+from focus_server.memory import keep_freed_memory
 from focus_server.settings import AnalyzerSettings, FocusSettings, ReplaySettings, ServeSettings
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -28,6 +29,7 @@ def serve(host: str | None, port: int | None, analyzer_socket: Path | None, conf
     """
     settings = ServeSettings.load(config, host=host, port=port, analyzer_socket=analyzer_socket)
     configure_logging(settings.log_level)
+    keep_freed_memory()
     with listen(settings.host, settings.port, no_auth=no_auth) as listener:
         server = Server(settings, listener)
         asyncio.run(server.run_until_signal())
