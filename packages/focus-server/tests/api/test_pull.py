@@ -249,7 +249,7 @@ async def test_what_nobody_pulls_any_more_is_forgotten(analyzer, pullers):
     await analyzer.wait_for_streams(1)
 
 
-async def test_a_played_recording_that_nobody_asks_for_ends_with_its_job(analyzer, pullers):
+async def test_what_was_read_of_a_recording_is_given_although_its_job_has_expired(analyzer, pullers):
     historic(analyzer)
     pulling = await pullers()
     await pulling.pull("0-1", 1)
@@ -258,16 +258,53 @@ async def test_a_played_recording_that_nobody_asks_for_ends_with_its_job(analyze
     analyzer.send(None)
 
     async def played():
-        return pulling.bytes_held == 2 * 12
+        return pulling.owes("0-1")
 
-    await until(played, "both rows are there")
+    await until(played, "all of the recording was read")
+    del analyzer.jobs["0-1"]
+    given = []
+
+    async def complete():
+        pulled = await pulling.pull("0-1", 1)
+        given.extend(line.index for line in pulled.lines)
+        return pulled.complete
+
+    await until(complete, "the end of the recording")
+    assert given == [0, 1]
+    with pytest.raises(Refusal, match="Invalid job_id"):
+        await pulling.pull("0-1", 1)
+    assert len(pulling) == 0
+
+
+async def test_nothing_is_given_of_a_recording_whose_job_a_client_ended(analyzer, http):
+    historic(analyzer)
+    assert (await http.get("/waterfall/0-1/1")).status_code == 200
+    await analyzer.wait_for_streams(1)
+    analyzer.send(message(0, 1))
+    analyzer.send(None)
+    assert rows_of(await pulled(http, path="/waterfall/0-1/1")) == [0]
+    assert (await http.delete("/job/0-1")).status_code == 200
+    assert (await http.get("/waterfall/0-1/1")).status_code == 404
+
+
+async def test_a_played_recording_that_nobody_asks_for_ends_with_its_job(analyzer, pullers):
+    historic(analyzer)
+    pulling = await pullers()
+    await pulling.pull("0-1", 1)
+    await analyzer.wait_for_streams(1)
+    analyzer.send(None)
+
+    async def complete():
+        return (await pulling.pull("0-1", 1)).complete
+
+    await until(complete, "the end of the recording")
+    assert len(pulling) == 1
     del analyzer.jobs["0-1"]
 
     async def ended():
         return len(pulling) == 0
 
     await until(ended, "the puller ends")
-    assert pulling.bytes_held == 0
 
 
 async def test_pullers_end_with_the_server(analyzer, folder):

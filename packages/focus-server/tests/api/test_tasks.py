@@ -2,11 +2,16 @@
 
 import json
 
+import anyio
 import httpx
 import pytest
 from starlette.responses import JSONResponse
 
+from focus_server.proto import DataStream
+
 pytestmark = pytest.mark.anyio
+
+WAIT_S = 20
 
 BODY = {
     "canvasInfo": {"height": 200},
@@ -95,6 +100,28 @@ async def test_a_task_id_names_its_newest_job_wherever_a_job_is_named(analyzer, 
         response = await http.request(method, path)
         assert (response.status_code, response.json()["error"]) == (404, "Invalid job_id")
     assert (await http.get("/waterfall/1-2/5")).status_code == 404
+    await analyzer.wait_for_streams(0)
+
+
+async def test_nothing_more_is_given_of_a_job_that_another_request_has_replaced(analyzer, tasks, http):
+    analyzer.add_job("0-1")["metadata"] |= {"recording_ids": ["a"], "lines": 2}
+    tasks["task:mine"] = ["0-1"]
+    assert (await http.get("/waterfall/mine/1")).status_code == 200
+    await analyzer.wait_for_streams(1)
+    row = DataStream(start_channel=7, end_channel=7, row_index=[0, 1], main_data=[bytes(4)] * 2)
+    analyzer.send(row.SerializeToString())
+    analyzer.send(None)
+    with anyio.fail_after(WAIT_S):
+        while (given := await http.get("/waterfall/mine/1")).status_code == 200:  # noqa: ASYNC110 - by other tasks
+            await anyio.sleep(0.01)
+    assert given.status_code == 201
+    del analyzer.jobs["0-1"]
+    analyzer.answers["POST /jobs"] = lambda _: JSONResponse(analyzer.add_job("1-2"))
+    tasks["task:mine"] = ["1-2"]
+    assert (await http.post("/config/mine", json=BODY)).status_code == 200
+    assert (await http.get("/waterfall/mine/1")).status_code == 200
+    await analyzer.wait_for_streams(1)
+    assert (await http.delete("/job/mine")).status_code == 200
     await analyzer.wait_for_streams(0)
 
 

@@ -61,8 +61,8 @@ def create_app(settings: ServeSettings) -> FastAPI:
         metric_routes(analyzer, archive, figures),
         fiber_routes(analyzer),
         recording_routes(archive),
-        job_routes(analyzer, archive),
-        pull_routes(analyzer, pullers),
+        job_routes(analyzer, archive, pullers),
+        pull_routes(pullers),
         stream_routes(bridge, settings.max_viewers),
     ):
         app.include_router(routes)

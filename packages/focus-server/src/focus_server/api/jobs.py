@@ -11,6 +11,7 @@ from starlette.responses import Response
 from focus_server.api.archive import Archive
 from focus_server.api.naming import by_name, is_job_id
 from focus_server.api.openapi import body_schema
+from focus_server.api.puller import Pullers
 from focus_server.api.responses import ERRORS, json_response
 from focus_server.contract import (
     IDEMPOTENCY_KEY,
@@ -35,7 +36,7 @@ _KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
 _VIEWER: Final = re.compile(VIEWER_PATTERN)
 
 
-def job_routes(orchestrator: Orchestrator, archive: Archive) -> APIRouter:
+def job_routes(orchestrator: Orchestrator, archive: Archive, pullers: Pullers) -> APIRouter:
     """Make the routes `/configure`, `/config/{task_id}`, `/metadata/{job_id}`, `/job/{job_id}` and `/jobs`."""
     router = APIRouter(tags=["jobs"], responses=ERRORS)
 
@@ -52,6 +53,7 @@ def job_routes(orchestrator: Orchestrator, archive: Archive) -> APIRouter:
         wanted = OlderRequest.read(await request.body()).translated()
         await _check_free(orchestrator, task_id, key)
         job = await make_job(orchestrator, archive, wanted, key, _viewer(request))
+        pullers.forget(task_id, but=job.job_id)
         _log.info("task.taken", task=task_id, job=job.job_id)
         return json_response(TaskAnswer(task_id=task_id))
 
@@ -67,6 +69,7 @@ def job_routes(orchestrator: Orchestrator, archive: Archive) -> APIRouter:
 
         async def end(job_id: str) -> JobEnded:
             await orchestrator.cancel(job_id)
+            pullers.forget(job_id)
             _log.info("job.cancelled", job=job_id)
             return JobEnded(job_id=job_id)
 

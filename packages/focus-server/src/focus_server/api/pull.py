@@ -10,12 +10,10 @@ from fastapi import APIRouter
 from pydantic import TypeAdapter
 from starlette.responses import Response
 
-from focus_server.api.naming import by_name
-from focus_server.api.puller import Pulled, Pullers
+from focus_server.api.puller import Pullers
 from focus_server.api.puller_rows import Line, Part
 from focus_server.api.responses import ERRORS
 from focus_server.contract import Grid, Refusal, SensorValues, WaterfallBlock, WaterfallRow
-from focus_server.jobs import Orchestrator
 
 Values = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
@@ -27,7 +25,7 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def pull_routes(orchestrator: Orchestrator, pullers: Pullers) -> APIRouter:
+def pull_routes(pullers: Pullers) -> APIRouter:
     """Make the route `/waterfall/{job_id}/{row_count}`."""
     router = APIRouter(tags=["jobs"], responses=ERRORS)
 
@@ -36,11 +34,7 @@ def pull_routes(orchestrator: Orchestrator, pullers: Pullers) -> APIRouter:
         """Give the oldest rows that no call has given yet, at most `row_count`; the first call begins to keep them."""
         if row_count <= 0:
             raise Refusal(400, "row_count must be above 0: how many rows to give at most.", "row_count")
-
-        async def pull(known: str) -> Pulled:
-            return await pullers.pull(known, row_count)
-
-        pulled = await by_name(orchestrator, job_id, pull)
+        pulled = await pullers.pull(job_id, row_count)
         if pulled.lines:
             # beside the loop, so that live viewers do not wait for the writing
             content = await anyio.to_thread.run_sync(partial(_written, pulled.lines, pulled.grid))

@@ -11,6 +11,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from focus_server.api.bridge import Bridge, End
+from focus_server.api.naming import by_name
 from focus_server.api.puller_rows import Budget, Line, PulledLines
 from focus_server.contract import ConfigureAnswer, Grid, Refusal
 from focus_server.jobs import Orchestrator
@@ -68,9 +69,11 @@ class Puller:
             budget,
             patient=job.metadata.historic,
         )
+        self.names = {job.job_id}
         self._called_s = clock()
         self._unfinished = job.stream_amount
         self._ended = False
+        self._told = False
         self.scope = anyio.CancelScope()
 
     @property
@@ -82,7 +85,14 @@ class Puller:
         """Take the oldest lines, at most so many."""
         self._called_s = self._clock()
         lines = self._lines.take(row_count, self._limits.answer_bytes, self._called_s)
-        return Pulled(lines, self._job.metadata.grid, self._played and not self._lines)
+        complete = self._played and not lines and not self._lines
+        self._told = self._told or complete
+        return Pulled(lines, self._job.metadata.grid, complete)
+
+    @property
+    def owes(self) -> bool:
+        """True when a recording was read to its end and its caller does not know yet that there is no more."""
+        return self._played and not self._told
 
     async def run(self) -> None:
         """Read until the job ends or nobody has called for a while; a recording's last lines stay until then."""
@@ -137,13 +147,15 @@ class Puller:
         self.scope.cancel()
 
     async def _until_gone(self) -> None:
+        """Wait until the job is gone and all of it was given; the job may end before a slow caller has it all."""
         while True:
             await anyio.sleep(_AGAIN_S)
-            try:
-                await self._orchestrator.state(self.job_id)
-            except Refusal as refusal:
-                if refusal.status == 404:
-                    return
+            if not self.owes:
+                try:
+                    await self._orchestrator.state(self.job_id)
+                except Refusal as refusal:
+                    if refusal.status == 404:
+                        return
 
 
 class Pullers:
@@ -182,22 +194,46 @@ class Pullers:
         """Bytes of the values that wait to be pulled."""
         return self._budget.used
 
-    async def pull(self, job_id: str, row_count: int) -> Pulled:
-        """Take at most so many lines of a job; the first call begins to keep them. Raises `Refusal` 404."""
+    async def pull(self, name: str, row_count: int) -> Pulled:
+        """Take at most so many lines of the job of this name; the first call begins to keep them.
+
+        Raises `Refusal` 404, but not before a recording that was read to its end has been given to its end.
+        """
+        puller = self._owing(name)
+        if puller is None:
+            puller = await by_name(self._orchestrator, name, self._puller)
+            puller.names.add(name)
+        return puller.take(row_count)
+
+    def owes(self, name: str) -> bool:
+        """Tell whether a job is a recording that was read to its end, of which the caller has not had everything."""
+        return self._owing(name) is not None
+
+    def forget(self, name: str, but: str | None = None) -> None:
+        """Keep nothing more of the jobs that were pulled by this name, but for the one with this job_id."""
+        for puller in list(self._pullers.values()):
+            if name in puller.names and puller.job_id != but:
+                del self._pullers[puller.job_id]
+                puller.scope.cancel()
+
+    def _owing(self, name: str) -> Puller | None:
+        return next((puller for puller in self._pullers.values() if puller.owes and name in puller.names), None)
+
+    async def _puller(self, job_id: str) -> Puller:
         if job_id in self._pullers:
             await self._check_there(job_id)
         if job_id not in self._pullers:
             job = await self._orchestrator.job(job_id)
             if job_id not in self._pullers:
                 self._begin(job)
-        return self._pullers[job_id].take(row_count)
+        return self._pullers[job_id]
 
     async def _check_there(self, job_id: str) -> None:
         try:
             await self._orchestrator.state(job_id)
         except Refusal as refusal:
-            if refusal.status == 404 and job_id in self._pullers:
-                self._pullers[job_id].scope.cancel()
+            if refusal.status == 404:
+                self.forget(job_id)
             raise
 
     def _begin(self, job: ConfigureAnswer) -> None:
