@@ -1,10 +1,12 @@
 """The command line: its commands, its exit codes, and that asking for help imports nothing heavy."""
 
 import os
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -44,6 +46,22 @@ def test_every_command_explains_itself(command):
     result = CliRunner().invoke(focus_server, [command, "--help"])
     assert result.exit_code == 0
     assert f"Usage: focus-server {command} [OPTIONS]" in result.output
+    examples = result.output.partition("\n  Examples:\n")[2].splitlines()
+    assert [line for line in examples if f"focus-server {command}" in line]
+    for words in (shlex.split(line) for line in examples if "focus-server" in line):
+        name, *arguments = words[words.index("focus-server") + 1 :]
+        options = {option for parameter in load(name).params for option in parameter.opts}
+        assert {word for word in arguments if word.startswith("-")} <= options, words
+
+
+def load(name):
+    return focus_server.get_command(click.Context(focus_server), name)
+
+
+def test_the_help_of_all_begins_with_examples_of_commands_that_there_are():
+    output = CliRunner().invoke(focus_server, ["--help"]).output
+    lines = [line.split() for line in output.partition("Examples")[2].splitlines() if "focus-server" in line]
+    assert [line[1] for line in lines] == ["sample", "replay", "analyze", "serve"]
 
 
 @pytest.mark.parametrize("arguments", [["bogus"], ["--bogus"], ["serve", "--bogus"], ["serve", "--port", "99999"]])

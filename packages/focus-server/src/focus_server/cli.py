@@ -45,7 +45,16 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+_EXAMPLES: Final = """\b
+Examples, a live view on one machine beside a RabbitMQ, each in a terminal of its own:
+  focus-server sample daspy_toolbox-1.2.7-py3-none-any.whl --to var/data
+  focus-server replay
+  focus-server analyze
+  focus-server serve      # then http://127.0.0.1:5000/liveView
+"""
+
+
+@click.group(cls=LazyGroup, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="focus-server")
 def focus_server() -> None:
     """Serve the live spectrograms of a fibre over REST, gRPC and WebSocket, and in the browser.

@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -16,8 +17,14 @@ from focus_server.settings import AnalyzerSettings
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _PATH = click.Path(path_type=Path)
 
+_EXAMPLES: Final = """\b
+Examples:
+  focus-server analyze
+  FOCUS_AMQP_URL=amqp://focus:SECRET@broker:5672/ focus-server analyze --site north --fixed-ports
+"""
 
-@click.command()
+
+@click.command(epilog=_EXAMPLES)
 @click.option("--site", help="Name of the fibre in routing keys.  [default: local]")
 @click.option("--analyzer-socket", type=_PATH, help="UNIX socket on which the focus server finds the analyzer.")
 @click.option("--state-dir", type=_PATH, help="Keeps the jobs, so that they go on after a restart.")

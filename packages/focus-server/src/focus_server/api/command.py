@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -14,8 +15,20 @@ from focus_server.settings import AnalyzerSettings, FocusSettings, ReplaySetting
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+_SERVE_EXAMPLES: Final = """\b
+Examples:
+  focus-server serve
+  FOCUS_MONGO_URL=mongodb://prisma:SECRET@127.0.0.1:27017/prisma focus-server serve --port 8080
+  curl http://127.0.0.1:5000/health
+"""
+_CONFIG_EXAMPLES: Final = """\b
+Examples:
+  focus-server config
+  FOCUS_PORT=8080 focus-server config --config site.toml
+"""
 
-@click.command()
+
+@click.command(epilog=_SERVE_EXAMPLES)
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes any free one.  [default: 5000]")
 @click.option("--analyzer-socket", type=click.Path(path_type=Path), help="UNIX socket of the analyzer.")
@@ -37,7 +50,7 @@ def serve(host: str | None, port: int | None, analyzer_socket: Path | None, conf
         sys.exit(130)
 
 
-@click.command()
+@click.command(epilog=_CONFIG_EXAMPLES)
 @click.option("--config", type=_FILE, help="Settings file instead of ./focus.toml.")
 def config(config: Path | None) -> None:
     """Print the effective settings of every program and where each comes from; secrets are masked."""

@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 import structlog
@@ -23,8 +24,20 @@ from focus_server.settings import ReplaySettings
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
+_REPLAY_EXAMPLES: Final = """\b
+Examples:
+  focus-server replay
+  focus-server replay --recording noise.npy --fs 1999.976 --channels 2222 --seed 7
+  focus-server replay --dtype float32 --nan-channels "7,9-12"
+"""
+_SAMPLE_EXAMPLES: Final = """\b
+Examples:
+  pip download --no-deps DASPy-toolbox==1.2.7
+  focus-server sample daspy_toolbox-1.2.7-py3-none-any.whl --to var/data
+"""
 
-@click.command()
+
+@click.command(epilog=_REPLAY_EXAMPLES)
 @click.option("--recording", type=_FILE, help="What to play: a .npy file with its .json beside it.")
 @click.option("--fs", help="Samples per second and channel, an exact decimal such as 1999.976.  [default: 1000]")
 @click.option("--channels", type=int, help="Number of channels.  [default: as many as the recording has]")
@@ -98,7 +111,7 @@ async def _play_until_signal(interrogator: Interrogator) -> bool:
     return received[:1] == [signal.SIGINT]
 
 
-@click.command()
+@click.command(epilog=_SAMPLE_EXAMPLES)
 @click.argument("wheel", type=_FILE)
 @click.option("--to", "folder", type=_FOLDER, required=True, help="Folder for sample.npy and sample.json.")
 def sample(wheel: Path, folder: Path) -> None:

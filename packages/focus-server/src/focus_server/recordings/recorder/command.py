@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -15,8 +16,14 @@ from focus_server.settings import RecordSettings
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
+_EXAMPLES: Final = """\b
+Examples:
+  focus-server record --retention-s 86400
+  FOCUS_AMQP_URL=amqp://focus:SECRET@broker:5672/ focus-server record --site north --recordings-dir /data/north
+"""
 
-@click.command()
+
+@click.command(epilog=_EXAMPLES)
 @click.option("--site", help="Name of the fibre in routing keys.  [default: local]")
 @click.option("--recordings-dir", type=_FOLDER, help="Where the files go.  [default: var/focus/recordings]")
 @click.option("--recording-s", type=int, help="Length of one file, seconds.  [default: 10]")
