@@ -33,6 +33,8 @@ from focus_server.jobs import Orchestrator
 
 _log = structlog.get_logger()
 _KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
+_KEYED: Final = {IDEMPOTENCY_KEY: IDEMPOTENCY_KEY_PATTERN}
+_VIEWED: Final = {VIEWER: VIEWER_PATTERN}
 _VIEWER: Final = re.compile(VIEWER_PATTERN)
 
 
@@ -40,13 +42,15 @@ def job_routes(orchestrator: Orchestrator, archive: Archive, pullers: Pullers) -
     """Make the routes `/configure`, `/config/{task_id}`, `/metadata/{job_id}`, `/job/{job_id}` and `/jobs`."""
     router = APIRouter(tags=["jobs"], responses=ERRORS)
 
-    @router.post("/configure", response_model=ConfigureAnswer, openapi_extra=body_schema(ConfigureRequest))
+    @router.post(
+        "/configure", response_model=ConfigureAnswer, openapi_extra=body_schema(ConfigureRequest, _KEYED | _VIEWED)
+    )
     async def configure(request: Request) -> Response:
         """Start a job, live or of recordings; nothing is made when the request is refused."""
         wanted = ConfigureRequest.read(await request.body())
         return json_response(await make_job(orchestrator, archive, wanted, _key(request), _viewer(request)))
 
-    @router.post("/config/{task_id}", response_model=TaskAnswer, openapi_extra=body_schema(OlderRequest))
+    @router.post("/config/{task_id}", response_model=TaskAnswer, openapi_extra=body_schema(OlderRequest, _VIEWED))
     async def config(task_id: str, request: Request) -> Response:
         """Start a job by the older form. The same request again is the same job; another one takes its place."""
         key = task_key(task_id)

@@ -1,5 +1,7 @@
 """The description of the interface at /openapi.json."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
@@ -14,10 +16,20 @@ _BODIES: Final[tuple[type[BaseModel], ...]] = (ConfigureRequest, OlderRequest, T
 """Bodies that routes read themselves."""
 
 
-def body_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Describe the body of a route that reads the request itself, so that every wrong body is answered alike."""
-    schema = {"$ref": _REF_TEMPLATE.format(model=model.__name__)}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+def body_schema(model: type[BaseModel], headers: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Describe the body of a route that reads the request itself, so that every wrong body is answered alike.
+
+    `headers` are those that may be sent with it, each with its pattern.
+    """
+    body = {"schema": {"$ref": _REF_TEMPLATE.format(model=model.__name__)}}
+    described: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/json": body}}}
+    if headers:
+        described["parameters"] = [_header(name, pattern) for name, pattern in headers.items()]
+    return described
+
+
+def _header(name: str, pattern: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "schema": {"type": "string", "pattern": f"^{pattern}$"}}
 
 
 def openapi_routes(app: FastAPI) -> APIRouter:
@@ -26,12 +38,13 @@ def openapi_routes(app: FastAPI) -> APIRouter:
 
     @router.get("/openapi.json", include_in_schema=False)
     async def openapi() -> Response:
-        return JSONResponse(_description(app))
+        return JSONResponse(describe(app))
 
     return router
 
 
-def _description(app: FastAPI) -> dict[str, Any]:
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Give the description of an application, as /openapi.json has it."""
     if app.openapi_schema is None:
         description = get_openapi(title=app.title, version=app.version, routes=app.routes)
         schemas = description.setdefault("components", {}).setdefault("schemas", {})
@@ -39,5 +52,16 @@ def _description(app: FastAPI) -> dict[str, Any]:
             body = model.model_json_schema(ref_template=_REF_TEMPLATE)
             schemas.update(body.pop("$defs", {}))
             schemas[model.__name__] = body
+        for path in description["paths"].values():
+            for operation in path.values():
+                _describe_refusals(operation)
         app.openapi_schema = description
     return app.openapi_schema
+
+
+def _describe_refusals(operation: dict[str, Any]) -> None:
+    """Say what is true of every route: whatever it answers with otherwise, its refusals are JSON of one form."""
+    content = {"application/json": {"schema": {"$ref": _REF_TEMPLATE.format(model="ErrorBody")}}}
+    retry = {"Retry-After": {"description": "Seconds, when waiting may help.", "schema": {"type": "integer"}}}
+    operation["responses"]["4XX"] = {"description": "Refused.", "content": content, "headers": retry}
+    operation["responses"]["5XX"] = {"description": "Not now.", "content": content, "headers": retry}

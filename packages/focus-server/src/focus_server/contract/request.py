@@ -7,7 +7,19 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
-from focus_server.contract.limits import DEFAULT_DURATION_S, DEFAULT_NFFT
+from focus_server.contract.limits import (
+    DEFAULT_DURATION_S,
+    DEFAULT_NFFT,
+    MAX_CHANNELS,
+    MAX_DURATION_S,
+    MAX_FREQUENCY,
+    MAX_HEIGHT,
+    MAX_OVERLAP,
+    MAX_PLAYRATE,
+    MIN_LINES_PER_SECOND,
+    MIN_PLAYRATE,
+    NFFT_VALUES,
+)
 from focus_server.contract.refusal import Refusal, ShapeProblem
 
 
@@ -55,6 +67,11 @@ Whole = Annotated[int, BeforeValidator(_whole), WithJsonSchema({"type": "integer
 Number = Annotated[float, BeforeValidator(_number), WithJsonSchema({"type": "number"})]
 
 
+def _told(default: Any = ..., alias: str | None = None, **bounds: Any) -> Any:
+    """Describe what `check_request` holds a value to; the shape alone is checked here."""
+    return Field(default=default, alias=alias, json_schema_extra=bounds)
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -62,8 +79,8 @@ class _Part(BaseModel):
 class Channels(_Part):
     """A range of channel numbers, both ends included, counted from 1."""
 
-    min: Whole
-    max: Whole
+    min: Whole = _told(minimum=1, maximum=MAX_CHANNELS)
+    max: Whole = _told(minimum=1, maximum=MAX_CHANNELS)
 
     @property
     def amount(self) -> int:
@@ -74,14 +91,14 @@ class Channels(_Part):
 class DisplayInfo(_Part):
     """What the viewer shows: `height` lines."""
 
-    height: Whole
+    height: Whole = _told(minimum=1, maximum=MAX_HEIGHT)
 
 
 class FrequencyRange(_Part):
     """A band in Hz, both ends included."""
 
-    min: Number
-    max: Number
+    min: Number = _told(minimum=0, maximum=MAX_FREQUENCY)
+    max: Number = _told(minimum=0, maximum=MAX_FREQUENCY)
 
 
 class ConfigureRequest(_Part):
@@ -90,14 +107,14 @@ class ConfigureRequest(_Part):
     view_type: ViewField
     channels: Channels
     display_info: DisplayInfo = Field(alias="displayInfo")
-    duration_s: Number | None = Field(default=None, alias="displayTimeAxisDuration")
-    nfft: Whole | None = Field(default=None, alias="nfftSelection")
+    duration_s: Number | None = _told(None, "displayTimeAxisDuration", exclusiveMinimum=0, maximum=MAX_DURATION_S)
+    nfft: Whole | None = _told(None, "nfftSelection", enum=[None, 1, *NFFT_VALUES])
     frequency_range: FrequencyRange | None = Field(default=None, alias="frequencyRange")
-    start_time: Number | None = None
-    end_time: Number | None = None
-    overlap: Number | None = None
-    lines_per_second: Number | None = None
-    playrate: Number | None = None
+    start_time: Number | None = _told(None, minimum=0)
+    end_time: Number | None = _told(None, minimum=0)
+    overlap: Number | None = _told(None, minimum=0, maximum=MAX_OVERLAP)
+    lines_per_second: Number | None = _told(None, minimum=MIN_LINES_PER_SECOND)
+    playrate: Number | None = _told(None, minimum=MIN_PLAYRATE, maximum=MAX_PLAYRATE)
     """How many seconds of a recording are played in one second; as fast as the viewer reads when absent."""
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from focus_server.contract.derive import exact
 from focus_server.contract.refusal import Refusal
@@ -21,8 +21,8 @@ class TimeRange(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    start_time: Number
-    end_time: Number
+    start_time: Number = Field(json_schema_extra={"minimum": 0})
+    end_time: Number = Field(json_schema_extra={"minimum": 0})
 
     @classmethod
     def read(cls, body: bytes | Mapping[str, Any]) -> Self:
