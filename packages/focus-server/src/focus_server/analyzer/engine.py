@@ -55,6 +55,7 @@ class Engine:
         self._tiles: Tiles | None = None
         self._tiles_of: FibreSamples | None = None
         self._wake = asyncio.Event()
+        self._pause_s = 0.0
         self.worker = TimedThreads(1, "spectra")
 
     def wake(self) -> None:
