@@ -120,7 +120,7 @@ class Job:
 
     @property
     def display(self) -> Mapping[str, Any]:
-        """How viewers were told to draw the job, by commands; empty while nobody said anything."""
+        """What commands have said about drawing the job: `caxis` and `colormap`; what is None is up to the viewer."""
         return self.document["metadata"].get("display") or {}
 
     @property
