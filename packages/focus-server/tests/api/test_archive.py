@@ -129,6 +129,25 @@ async def test_a_historic_job_is_made_of_the_recordings_that_overlap(catalogue, 
     assert [RecordingEntry.model_validate(it) for it in sent["recordings"]] == [entry(0), entry(1)]
 
 
+async def test_the_older_form_plays_recordings_too(catalogue, analyzer, http):
+    task = {"canvasInfo": {"height": 9}, "sensors": {"min": 6, "max": 7}}
+    task |= {"start_time": "231114221325", "end_time": "231114221335"}
+    made = await http.post("/config/played", json=task)
+    assert (made.status_code, made.json()) == (200, {"status": "success", "task_id": "played"})
+    [(call, body)] = analyzer.calls
+    sent = json.loads(body)
+    assert (call, [it["first_sample"] for it in sent["recordings"]]) == ("POST /history", [0, 10_000])
+    times = {"start_time": T0_S + 5.0, "end_time": T0_S + 15.0}
+    assert sent["request"] == {
+        "view_type": 0,
+        "channels": {"min": 7, "max": 8},
+        "displayInfo": {"height": 9},
+        **times,
+    }
+    none = await http.post("/config/played", json={**task, "start_time": "231114221400", "end_time": "231114221401"})
+    assert (none.status_code, none.json()["error"]) == (404, "No recording found in given time range")
+
+
 async def test_nothing_recorded_is_a_404_and_makes_nothing(catalogue, analyzer, http):
     for start, end in ((20, 30), (-10, 0), (40, 50)):
         body = {**BODY, "start_time": T0_S + start, "end_time": T0_S + end}

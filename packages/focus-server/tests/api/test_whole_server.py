@@ -18,7 +18,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from fullspan.clients import AsyncFocusClient, DataStream, Refused, open_stream
+from fullspan.clients import AsyncFocusClient, AsyncFocusCommands, DataStream, Refused, open_stream
 from fullspan.testing import running_rabbitmq
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -306,3 +306,146 @@ async def test_a_repeated_request_with_a_key_makes_one_job(focus):
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["job_id"] for answer in answers}) == 1
     await focus.cancel(answers[0].json()["job_id"])
+
+
+OLDER = {"canvasInfo": {"height": 500}, "sensors": {"min": 10, "max": 14}, "nfftSelection": 256}
+OLDER |= {"displayTimeAxisDuration": 10, "frequencyRange": {"min": 10, "max": 100}}
+
+
+async def pulled(focus, name, enough):
+    """Pull rows of a live job until there are enough: canvasId to row, in the order in which they came."""
+    rows = {}
+    with anyio.fail_after(WAIT_S):
+        while not enough(rows):
+            response = await focus.raw("GET", f"/waterfall/{name}/7")
+            if response.status_code == 200:
+                assert response.json() == []
+                await asyncio.sleep(0.02)
+                continue
+            assert response.status_code == 201, response.text
+            [block] = response.json()
+            assert 1 <= len(block["rows"]) <= 7
+            values = [value for row in block["rows"] for sensor in row["sensors"] for value in sensor["intensity"]]
+            assert (block["current_min_amp"], block["current_max_amp"]) == (min(values), max(values))
+            for row in block["rows"]:
+                assert not rows or row["canvasId"] > max(rows)
+                rows[row["canvasId"]] = row
+    return rows
+
+
+async def test_pulled_rows_are_those_of_the_streams(focus):
+    job = await focus.configure((11, 15), view=0, nfft=256, lines_per_second=20, band=(10, 100))
+    assert (await focus.raw("GET", f"/waterfall/{job.job_id}/1")).status_code == 200
+    async with contextlib.AsyncExitStack() as stack:
+        calls = [
+            await stack.enter_async_context(open_stream(job.host, job.stream_port, stream))
+            for stream in range(job.stream_amount)
+        ]
+        direct, rows = await asyncio.gather(
+            asyncio.gather(*(stamped_rows_of(call, 30) for call in calls)),
+            pulled(focus, job.job_id, lambda rows: len(rows) >= 30),
+        )
+    common = set(rows).intersection(*direct)
+    assert len(common) >= 15
+    for index in common:
+        row, parts = rows[index], [part[index] for part in direct]
+        assert [sensor["id"] for sensor in row["sensors"]] == [10, 11, 12, 13, 14]
+        values = np.concatenate([np.frombuffer(data, "<f4") for _, data in parts]).astype(float)
+        assert [value for sensor in row["sensors"] for value in sensor["intensity"]] == values.tolist()
+        assert row["endTimestamp"] - row["startTimestamp"] == 256
+        assert parts[0][0] == (row["startTimestamp"] + row["endTimestamp"]) / 2
+    await focus.cancel(job.job_id)
+    assert (await focus.raw("GET", f"/waterfall/{job.job_id}/7")).status_code == 404
+
+
+async def stamped_rows_of(call, n):
+    """The first n rows of a stream: row_index to time and bytes."""
+    rows = {}
+    with anyio.fail_after(WAIT_S):
+        async for message in call:
+            stamped = zip(message.timestamp_in_milis, message.main_data, strict=True)
+            rows.update(zip(message.row_index, stamped, strict=True))
+            if len(rows) >= n:
+                return rows
+    raise AssertionError(f"the stream ended after {len(rows)} rows")
+
+
+async def test_a_pulled_waterfall_has_a_value_per_sensor(focus):
+    job = await focus.configure((1, CHANNELS), view=2)
+    rows = await pulled(focus, job.job_id, lambda rows: len(rows) >= 3)
+    for row in rows.values():
+        assert [sensor["id"] for sensor in row["sensors"]] == list(range(CHANNELS))
+        assert all(len(sensor["intensity"]) == 1 and sensor["intensity"][0] > 0 for sensor in row["sensors"])
+        assert row["endTimestamp"] - row["startTimestamp"] == 50
+    await focus.cancel(job.job_id)
+
+
+async def test_a_task_keeps_its_job_through_restarts_and_is_replaced_by_another_request(components, focus):
+    made = await focus.raw("POST", "/config/my-task_1", json=OLDER)
+    assert (made.status_code, made.json()) == (200, {"status": "success", "task_id": "my-task_1"})
+    job = await focus.metadata("my-task_1")
+    assert (job.view_type, job.channel_amount, job.stream_amount, job.grid.nfft) == (0, 5, 3, 256)
+    assert sorted(job.channel_to_stream) == [11, 12, 13, 14, 15]
+    assert job.frequencies == tuple(k * 1000 / 256 for k in range(3, 26))
+    before = await pulled(focus, "my-task_1", lambda rows: len(rows) >= 3)
+    for name, number in (("serve", signal.SIGTERM), ("analyze", signal.SIGKILL)):
+        components[name].end(number)
+        components[name].start()
+        with anyio.fail_after(WAIT_S):
+            while not (await focus.health()).healthy:  # noqa: ASYNC110 - it happens in other processes
+                await anyio.sleep(0.05)
+        assert (await focus.raw("POST", "/config/my-task_1", json=OLDER)).status_code == 200
+        assert (await focus.raw("GET", "/task/my-task_1/metadata")).json()["job_id"] == job.job_id
+    after = await pulled(focus, "my-task_1", lambda rows: len(rows) >= 3)
+    assert min(after) > max(before)
+    assert (await focus.raw("POST", "/config/my-task_1", json={**OLDER, "nfftSelection": 512})).status_code == 200
+    other = await focus.metadata("my-task_1")
+    assert (other.job_id != job.job_id, other.grid.nfft) == (True, 512)
+    for path in (f"/metadata/{job.job_id}", f"/waterfall/{job.job_id}/1"):
+        assert (await focus.raw("GET", path)).status_code == 404
+    wrong = await focus.raw("POST", "/config/my-task_1", json={**OLDER, "sensors": {"min": 0, "max": CHANNELS}})
+    assert (wrong.status_code, (await focus.metadata("my-task_1")).job_id) == (400, other.job_id)
+    assert (await focus.raw("DELETE", "/job/my-task_1")).status_code == 200
+    for method, path in (("GET", "/metadata/my-task_1"), ("DELETE", "/job/my-task_1")):
+        assert (await focus.raw(method, path)).status_code == 404
+
+
+@pytest.mark.timed
+async def test_a_command_gives_a_job_other_channels_within_a_second_and_no_row_is_lost(components, focus, job):
+    async with AsyncFocusCommands(components["broker"].amqp_url) as commands, watch(components, job) as viewer:
+        numbers = list(await frames_of(viewer, 3))
+        sent_s = time.monotonic()
+        await commands.roi(20, 25, job.job_id)
+        channels = None
+        while channels != (20, 25):
+            async with asyncio.timeout(WAIT_S):
+                frame = await viewer.recv()
+            if isinstance(frame, bytes):
+                message = DataStream.FromString(frame)
+                numbers += message.row_index
+                channels = message.start_channel, message.end_channel
+        assert time.monotonic() - sent_s < 1
+        assert numbers == list(range(numbers[0], numbers[-1] + 1))
+        assert (message.data_shape_z, len(message.main_data[0])) == (6, 6 * 4 * len(job.frequencies))
+    now = (await focus.metadata(job.job_id)).document
+    assert now["channel_to_stream_index"] == {str(channel): 0 for channel in range(20, 26)}
+    assert (now["channel_amount"], now["stream_amount"]) == (6, 1)
+
+
+async def test_a_display_that_was_commanded_is_told_to_those_who_watch_and_those_who_come(components, focus, job):
+    async def display(viewer):
+        async with asyncio.timeout(WAIT_S):
+            while isinstance(frame := await viewer.recv(), bytes) or json.loads(frame)["type"] != "display":
+                pass
+        return json.loads(frame)
+
+    async with AsyncFocusCommands(components["broker"].amqp_url) as commands, watch(components, job) as viewer:
+        await frames_of(viewer, 1)
+        await commands.caxis(-60, -20, job.job_id)
+        axis = {"caxis": {"min": -60.0, "max": -20.0}, "colormap": None}
+        assert await display(viewer) == {"type": "display", **axis}
+        await commands.colormap("viridis", job.job_id)
+        assert await display(viewer) == {"type": "display", **axis, "colormap": "viridis"}
+        async with watch(components, job) as later:
+            assert await display(later) == {"type": "display", **axis, "colormap": "viridis"}
+    assert (await focus.metadata(job.job_id)).document["metadata"]["display"] == axis | {"colormap": "viridis"}
