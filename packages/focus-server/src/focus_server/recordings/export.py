@@ -8,12 +8,12 @@ from typing import Final
 from focus_server.errors import FocusError, RecordingError
 from focus_server.recordings.new_file import free_bytes, sync
 from focus_server.recordings.prodml import part_name, write_recording
+from focus_server.recordings.segy import SEGY
 from focus_server.recordings.segy_write import write_segy
 from focus_server.recordings.source import Samples, Source
 
-__all__ = ["HDF5", "SEGY", "Progress", "check_target", "pieces", "write_export"]
+__all__ = ["HDF5", "Progress", "check_target", "pieces", "write_export"]
 
-SEGY: Final = frozenset({".sgy", ".segy"})
 HDF5: Final = frozenset({".h5", ".hdf5"})
 Progress = Callable[[int, int], None]
 

@@ -15,9 +15,10 @@ from focus_server.lock import only_one
 from focus_server.log import configure_logging
 from focus_server.recordings.address import MongoAddress
 from focus_server.recordings.catalogue import Catalogue
-from focus_server.recordings.import_store import FOLDER, ImportStore
+from focus_server.recordings.import_store import ImportStore
 from focus_server.recordings.importing import Imported, import_files
 from focus_server.recordings.moment import moment_ns
+from focus_server.recordings.prodml import IMPORTED
 from focus_server.recordings.rebuild import Rebuilt, rebuild
 from focus_server.recordings.told import Told
 from focus_server.settings import RecordSettings
@@ -86,7 +87,7 @@ def import_(
         units=units,
     )
     base = settings.recordings_dir.absolute()
-    with only_one(base / FOLDER, ".import.lock", "import", "--recordings-dir", mode=0o755):
+    with only_one(base / IMPORTED, ".import.lock", "import", "--recordings-dir", mode=0o755):
         store = ImportStore(base, settings.recording_s, settings.min_free_bytes)
         done = asyncio.run(import_files(address, store, files, told))
     for sentence in done.refused:

@@ -67,7 +67,10 @@ def _format(dascore: Any, path: Path) -> tuple[str, str]:
         except dascore.exceptions.UnknownFiberFormatError:
             continue
         return str(found[0]), str(found[1])
-    raise RecordingError(f"{path.name} has no format that DASCore reads without running what a file holds.")
+    raise RecordingError(
+        f"{path.name} is of no format that DASCore knows, or of one that could run code (pickles, bare HDF5); "
+        "convert it with the program that wrote it."
+    )
 
 
 def _formats(dascore: Any) -> Iterator[str]:

@@ -10,6 +10,7 @@ from focus_server.errors import RecordingError
 from focus_server.recordings.import_dascore import read_with_dascore
 from focus_server.recordings.import_entry import renamed
 from focus_server.recordings.prodml import read_entry
+from focus_server.recordings.segy import SEGY
 from focus_server.recordings.segy_read import SegySource, is_segy
 from focus_server.recordings.source import MovedSource, RecordedSource, Source
 from focus_server.recordings.told import Told
@@ -26,7 +27,7 @@ def open_sources(path: Path, told: Told = Told()) -> tuple[list[Source], list[st
         source = RecordedSource(read_entry(path, path.parent))
         return [MovedSource(source, renamed(source.entry, told))], []
     notes: list[str] = []
-    if is_segy(path):
+    if is_segy(path) or path.suffix.lower() in SEGY:
         segy = SegySource(path, told)
         return [segy], [f"{path.name}: {note}" for note in segy.notes]
     sources: Sequence[Source] = read_with_dascore(path, told, notes)

@@ -12,13 +12,10 @@ from focus_server.errors import FocusError, RecordingError
 from focus_server.recordings.entry import RecordingEntry
 from focus_server.recordings.export import Progress
 from focus_server.recordings.new_file import free_bytes
-from focus_server.recordings.prodml import read_entry, write_recording
+from focus_server.recordings.prodml import IMPORTED, read_entry, write_recording
 from focus_server.recordings.source import Gaps, RecordedSource, Source, part_of
 
-__all__ = ["FOLDER", "ImportStore"]
-
-FOLDER: Final = "imported"
-"""Below the folder of recordings; retention is for the recorder's own files, which lie elsewhere."""
+__all__ = ["ImportStore"]
 
 
 _SITE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -34,7 +31,7 @@ class ImportStore:
 
     def prepare(self) -> None:
         """Delete what a killed import left; whoever calls this is the only one who imports."""
-        for part in (self.base / FOLDER).rglob(".*.part"):
+        for part in (self.base / IMPORTED).rglob(".*.part"):
             part.unlink(missing_ok=True)
 
     def store(self, source: Source, progress: Progress = lambda done, total: None) -> tuple[list[RecordingEntry], int]:
@@ -116,4 +113,4 @@ def _clipped(gaps: Gaps, begin: int, end: int) -> Gaps:
 def _name(entry: RecordingEntry) -> str:
     start = np.datetime64(entry.start_ns // 1_000_000, "ms").item()
     stamp = f"{start:%Y%m%dT%H%M%S}.{start.microsecond // 1000:03d}Z"
-    return f"{FOLDER}/{entry.site}/{start:%Y%m%d}/{stamp}-{entry.uuid}.h5"
+    return f"{IMPORTED}/{entry.site}/{start:%Y%m%d}/{stamp}-{entry.uuid}.h5"

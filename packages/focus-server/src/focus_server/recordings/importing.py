@@ -43,7 +43,7 @@ async def import_files(address: MongoAddress, store: ImportStore, files: Sequenc
             try:
                 entries, new = await asyncio.to_thread(_import, store, file, told, seen)
             except RecordingError as error:
-                done.refused.append(str(error))
+                done.refused.append(str(error) if file.name in str(error) else f"{file.name}: {error}")
                 continue
             for entry in entries:
                 await catalogue.finished(entry)

@@ -21,9 +21,20 @@ from focus_server.fiber import FiberGrid
 from focus_server.recordings.entry import RecordingEntry
 from focus_server.recordings.new_file import new_file, sync
 
-__all__ = ["CHUNK_CHANNELS", "gap_table", "open_recording", "part_name", "raw_data", "read_entry", "write_recording"]
+__all__ = [
+    "CHUNK_CHANNELS",
+    "IMPORTED",
+    "gap_table",
+    "open_recording",
+    "part_name",
+    "raw_data",
+    "read_entry",
+    "write_recording",
+]
 
 CHUNK_CHANNELS: Final = 64
+IMPORTED: Final = "imported.d"
+"""Below a folder of recordings, what was imported; no site has such a name, so the recorder keeps its hands off it."""
 SCHEMA: Final = "2.1"
 
 _GROUP: Final = "Acquisition"

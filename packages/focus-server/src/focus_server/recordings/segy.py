@@ -22,8 +22,9 @@ from focus_server.fiber import FiberGrid
 from focus_server.recordings.entry import RecordingEntry
 from focus_server.recordings.source import Gaps, no_gaps
 
-__all__ = ["HEAD", "TEXT", "parse_stanza", "patched_head", "stanza_records", "trace_header"]
+__all__ = ["HEAD", "SEGY", "TEXT", "parse_stanza", "patched_head", "stanza_records", "trace_header"]
 
+SEGY: Final = frozenset({".sgy", ".segy"})
 TEXT: Final = 3200
 """Bytes of each textual header."""
 HEAD: Final = TEXT + 400

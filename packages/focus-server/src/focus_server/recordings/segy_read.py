@@ -87,7 +87,10 @@ class SegySource:
         """Read the headers. Raises `RecordingError` when they do not say what a recording must say."""
         head = _Head.read(path)
         if head is None:
-            raise RecordingError(f"{path.name} is no SEG-Y file that can be read.")
+            raise RecordingError(
+                f"{path.name} is no SEG-Y file that can be read: its headers are not of rev 0 to 2, its traces differ "
+                "in length, or it was cut short."
+            )
         self._path, self._head = path, head
         self.notes: list[str] = []
         self.gaps: Gaps = no_gaps()

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from focus_server.errors import FocusError, RecordingError
 from focus_server.recordings.entry import RecordingEntry
-from focus_server.recordings.prodml import gap_table, open_recording, raw_data, read_entry, write_recording
+from focus_server.recordings.prodml import (
+    IMPORTED,
+    gap_table,
+    open_recording,
+    raw_data,
+    read_entry,
+    write_recording,
+)
 from focus_server.recordings.recorder.coverage import Table, present_blocks, stored_table, to_gaps
 from focus_server.recordings.recorder.fibre import RecordedFibre
 from focus_server.recordings.recorder.slot import Slot
@@ -58,7 +65,7 @@ class Shelf:
         """Make the folder and delete what a former run did not finish; return how many files that were."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            parts = list(self.base.rglob(_PARTS))
+            parts = [it for it in self.base.rglob(_PARTS) if it.relative_to(self.base).parts[0] != IMPORTED]
             for part in parts:
                 part.unlink(missing_ok=True)
         except OSError as error:
