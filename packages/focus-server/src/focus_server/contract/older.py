@@ -116,9 +116,9 @@ def _check_sensors(sensors: Sensors) -> None:
 def _epoch_s(stamp: str | None, field: str) -> float | None:
     if stamp is None:
         return None
-    year, *rest = (int(stamp[at : at + 2]) for at in range(0, 12, 2))
+    year, month, day, hour, minute, second = (int(stamp[at : at + 2]) for at in range(0, 12, 2))
     try:
-        return datetime(2000 + year, *rest, tzinfo=UTC).timestamp()
+        return datetime(2000 + year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
     except ValueError as error:
         sentence = f"{field} must be a time yymmddHHMMSS (UTC), such as 250131235959; it is none: {error}."
         raise Refusal(400, sentence, field) from None

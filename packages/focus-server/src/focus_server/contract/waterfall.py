@@ -1,5 +1,7 @@
 """What the pull interface answers: rows of a job as JSON, for clients that read neither gRPC nor a WebSocket."""
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -11,7 +13,7 @@ class SensorValues(_Part):
     """The values of one sensor, counted from 0 as `/sensors` lists them: one for each bin, one in a waterfall."""
 
     id: int
-    intensity: list[float | None]
+    intensity: Sequence[float | None]
     """Amplitudes; null where the channel is missing or not finite."""
 
 
