@@ -221,7 +221,7 @@ def test_the_asynchronous_clients_do_the_same(stack: Stack, live: LiveMetadata) 
 
 async def use_asynchronously(base: str, amqp_url: str) -> None:
     with anyio.fail_after(3 * WITHIN_S):
-        async with AsyncFocusClient(base, viewer="the suite") as focus, AsyncFocusCommands(amqp_url) as commands:
+        async with AsyncFocusClient(base, viewer="suite") as focus, AsyncFocusCommands(amqp_url) as commands:
             await focus.ack()
             assert (await focus.health()).healthy
             assert (await focus.sensors())[-1] + 1 == (await focus.channels()).highest
