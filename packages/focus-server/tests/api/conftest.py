@@ -2,23 +2,41 @@
 
 import asyncio
 import contextlib
+import json
 import socket
+import time
 from collections import defaultdict
+from fractions import Fraction
 
 import anyio
 import grpc
 import grpc.aio
+import httpx
+import numpy as np
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from focus_server.analyzer.control import Control
+from focus_server.analyzer.control_server import ControlServer, control_socket
+from focus_server.analyzer.engine import Engine
+from focus_server.analyzer.feed import Feed
+from focus_server.analyzer.intake import Intake
+from focus_server.analyzer.jobs import Jobs
+from focus_server.analyzer.making import JobMaker
+from focus_server.analyzer.store import JobStore
 from focus_server.api import create_app
+from focus_server.contract import Dependency
+from focus_server.fiber import Block, FiberAnnouncement, group_count, group_range
+from focus_server.fiber.broker import BrokerAddress
 from focus_server.proto import StreamDataRequest
-from focus_server.settings import ServeSettings
+from focus_server.settings import AnalyzerSettings, ServeSettings
 
 READY_S = 10
+AN_HOUR_S = 3600
+RING_SAMPLES = 131_072
 
 
 def job_answer(job_id="0-1", port=1, streams=1):
@@ -248,3 +266,79 @@ async def address(anyio_backend, folder):
     app = create_app(ServeSettings(analyzer_socket=folder / "analyzer.sock"))
     async with serving(app, host="127.0.0.1", port=0) as server:
         yield "{}:{}".format(*server.servers[0].sockets[0].getsockname())
+
+
+class Plant:
+    """A fibre, the analyzer's jobs on it behind the real socket, and the server in front, all in this loop."""
+
+    def __init__(self, folder, fs, channels, cores):
+        self.fs = Fraction(fs)
+        self.channels = channels
+        self.t0_ns = time.time_ns()
+        self.settings = AnalyzerSettings(state_dir=folder, ring_samples=RING_SAMPLES, compute_cores=cores, max_jobs=5)
+        self.feed = Feed(RING_SAMPLES, 2.0, lambda fibre: self.jobs.fibre_is(fibre))
+        self.jobs = Jobs(self.settings, self.feed, JobStore(folder / "jobs"))
+        self.engine = Engine(self.feed, self.jobs.live)
+        self.maker = JobMaker(self.settings, self.feed, self.jobs, JobStore(folder / "jobs"), self.engine.wake)
+        intake = Intake(BrokerAddress("amqp://guest@127.0.0.1:1/"), "local", self.feed, self.engine.wake)
+        intake.state = Dependency(state="up", detail="Blocks are given by hand.")
+        self.control = Control(self.feed, intake, self.jobs, self.maker)
+        self.socket = folder / "analyzer.sock"
+        self.app = create_app(ServeSettings(analyzer_socket=self.socket))
+
+    def give_a_block(self):
+        rate = {"fs_num": self.fs.numerator, "fs_den": self.fs.denominator, "t0_ns": self.t0_ns}
+        common = {"site": "local", "epoch": 1, "dtype": "int16", "scale": "1", **rate}
+        announcement = FiberAnnouncement(
+            **common,
+            number_of_channels=self.channels,
+            dx=1.0,
+            fiber_start_meters=0.0,
+            fiber_description="made for this test",
+            fiber_source={},
+            units="counts",
+            num_samples_per_trace=self.channels,
+        )
+        later_s = time.monotonic() + AN_HOUR_S  # so that the feed stays live without more
+        self.feed.announced(announcement, later_s)
+        for group in range(group_count(self.channels)):
+            low, high = group_range(group, self.channels)
+            data = np.ones((int(self.fs / 10), high - low + 1), np.int16)
+            block = Block(**common, group=group, seq=0, first_sample=0, ch_first=low, ch_last=high, data=data)
+            assert self.feed.arrived(block, later_s)
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        self.give_a_block()
+        with control_socket(self.socket) as listener:
+            server = ControlServer(self.control.app, listener)
+            server.capture_signals = contextlib.nullcontext
+            task = asyncio.create_task(server.until_signal())
+            transport = httpx.ASGITransport(self.app)
+            try:
+                async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=20) as self.http:
+                    with anyio.fail_after(20):
+                        while not server.started:  # noqa: ASYNC110 - it has nothing to wait for
+                            await asyncio.sleep(0.01)
+                    yield self
+            finally:
+                server.should_exit = True
+                await task
+                await self.jobs.close()
+                self.maker.close()
+
+    async def ask(self, document):
+        """Answer of /configure: its status and body. JSON as Python writes it, NaN and large numbers included."""
+        answer = await self.http.post(
+            "/configure", content=json.dumps(document), headers={"Content-Type": "application/json"}
+        )
+        return answer.status_code, answer.json(), answer.content
+
+    async def living(self):
+        return [job["job_id"] for job in (await self.http.get("/jobs")).json()["jobs"]]
+
+
+@pytest.fixture(scope="session")
+def make_plant():
+    """Make plants: make_plant(folder, fs, channels, cores).running()."""
+    return Plant
