@@ -21,4 +21,5 @@ def keep_freed_memory() -> bool:
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):
         return False
-    return all([library.mallopt(option, value) == 1 for option, value in _OPTIONS])
+    taken = [library.mallopt(option, value) for option, value in _OPTIONS]
+    return all(taken)

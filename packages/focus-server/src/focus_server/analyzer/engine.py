@@ -160,9 +160,7 @@ def _rows(tiles: Tiles, due: _Due) -> _Made:
             rows.append(Row.of(line - job.first_line, clock.time_ms(job.grid.centre(line)), values))
     if not rows:
         return _Made(due, None, tuple(missing))
-    batch = Batch(due.stream.shape, tuple(rows))
-    _ = batch.message  # written here, not on the loop
-    return _Made(due, batch, tuple(missing))
+    return _Made(due, Batch(due.stream.shape, rows), tuple(missing))
 
 
 async def _hand_out(made: list[_Made]) -> None:

@@ -46,7 +46,7 @@ class Stream:
 
     def deliver(self, batch: Batch) -> None:
         """Hand rows to all viewers."""
-        self.newest = batch if len(batch.rows) == 1 else Batch(batch.shape, batch.rows[-1:])
+        self.newest = batch
         for viewer in self.viewers:
             viewer.offer(batch)
 
@@ -137,7 +137,7 @@ class LiveJob(Job):
         if not stream.viewers:
             stream.next_line = None
         elif stream.newest is not None:
-            viewer.offer(stream.newest)
+            viewer.offer(stream.newest.newest())
         stream.viewers.add(viewer)
         self._joined()
         self._wake()

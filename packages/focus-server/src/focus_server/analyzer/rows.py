@@ -1,8 +1,7 @@
 """Rows as they go out: the lines of one stream with number and time, and the message that carries them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -32,67 +31,83 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of one stream: float32 values [channel][bin], and the extremes of those that are finite."""
+    """One line of one stream: float32 values [channel][bin] as bytes, and the extremes of those that are finite."""
 
     index: int
     stamp_ms: int
-    data: bytes
+    data: bytes | memoryview
     smallest: float
     largest: float
 
     @classmethod
     def of(cls, index: int, stamp_ms: int, values: Float32) -> "Row":
-        """Make a row of its values [channel, bin]."""
+        """Make a row of its values [channel, bin], which are not copied if they lie one behind the other."""
         smallest, largest = float(values.min()), float(values.max())
         if not np.isfinite(smallest + largest):  # slower, and only where a channel is missing
             smallest, largest = float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
         if not np.isfinite(smallest + largest):
             finite = values[np.isfinite(values)]
             smallest, largest = (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
-        return cls(index, stamp_ms, values.astype(LITTLE_ENDIAN_FLOAT, copy=False).tobytes(), smallest, largest)
+        wire = np.ascontiguousarray(values, LITTLE_ENDIAN_FLOAT)
+        return cls(index, stamp_ms, wire.data.cast("B"), smallest, largest)
 
 
-@dataclass(frozen=True)
 class Batch:
-    """Rows of one stream that go out together."""
+    """Rows of one stream that go out together.
 
-    shape: Shape
-    rows: tuple[Row, ...]
+    `message` is the serialised `DataStream`, written once for all viewers; from then on the rows' data are parts of it.
+    `size` is the bytes of all rows.
+    """
 
-    @cached_property
-    def size(self) -> int:
-        """Bytes of all rows."""
-        return sum(len(row.data) for row in self.rows)
+    __slots__ = ("message", "rows", "shape", "size")
 
-    @cached_property
-    def message(self) -> bytes:
-        """The serialised `DataStream`, written once for all viewers.
+    def __init__(self, shape: Shape, rows: Sequence[Row]) -> None:
+        self.shape = shape
+        self.size = sum(len(row.data) for row in rows)
+        # The values are put behind the rest here, in the format of protobuf, which would copy them twice more.
+        head = self._head(rows)
+        parts: list[bytes | memoryview] = [head]
+        ends = []
+        end = len(head)
+        for row in rows:
+            before = _row_head(len(row.data))
+            parts += (before, row.data)
+            end += len(before) + len(row.data)
+            ends.append(end)
+        self.message = b"".join(parts)
+        whole = memoryview(self.message)
+        self.rows = tuple(
+            replace(row, data=whole[end - len(row.data) : end]) for row, end in zip(rows, ends, strict=True)
+        )
 
-        The values are put behind the rest here, in the format of protobuf, which would copy them twice more.
-        """
-        smallest = min(row.smallest for row in self.rows)
-        largest = max(row.largest for row in self.rows)
+    def _head(self, rows: Sequence[Row]) -> bytes:
+        """Write all of the message but the values."""
+        smallest = min(row.smallest for row in rows)
+        largest = max(row.largest for row in rows)
         any_finite = smallest <= largest
-        head = DataStream(
+        return DataStream(
             start_channel=self.shape.first_channel,
             end_channel=self.shape.last_channel,
-            timestamp_in_milis=[row.stamp_ms for row in self.rows],
-            row_index=[row.index for row in self.rows],
+            timestamp_in_milis=[row.stamp_ms for row in rows],
+            row_index=[row.index for row in rows],
             data_shape_x=self.shape.x,
-            data_shape_y=len(self.rows),
+            data_shape_y=len(rows),
             data_shape_z=self.shape.z,
             global_maximum=largest if any_finite else 0.0,
             global_minimum=smallest if any_finite else 0.0,
             job_id=self.shape.job_serial,
         ).SerializeToString()
-        return b"".join((head, *(part for row in self.rows for part in (_row_head(len(row.data)), row.data))))
+
+    def newest(self) -> "Batch":
+        """Give the last row alone."""
+        return self if len(self.rows) == 1 else Batch(self.shape, self.rows[-1:])
 
     @staticmethod
     def joined(batches: Sequence["Batch"]) -> "Batch":
         """Put consecutive batches of one stream together; a single one stays itself, with its message."""
         if len(batches) == 1:
             return batches[0]
-        return Batch(batches[0].shape, tuple(row for batch in batches for row in batch.rows))
+        return Batch(batches[0].shape, [row for batch in batches for row in batch.rows])
 
 
 def _row_head(size: int) -> bytes:

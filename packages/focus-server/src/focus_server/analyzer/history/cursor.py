@@ -105,8 +105,8 @@ class Cursor:
                 missing.append((line, line + 1))
             else:
                 stamp_ms = clock.time_ms(grid.centre(line))
-                rows.append(Row.of(line - self._score.first_line, stamp_ms, values))
-        message = Batch(self._score.shape, tuple(rows)).message if rows else None
+                rows.append(Row.of(line - self._score.first_line, stamp_ms, values.copy()))
+        message = Batch(self._score.shape, rows).message if rows else None
         return Passage(end, message, tuple(missing))
 
     def stop(self) -> None:
