@@ -1,6 +1,7 @@
 """`focus-server export` and `focus-server import FILE`, as the programs that a user runs, on a real catalogue."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,13 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from focus_server.analyzer.history.recorded import Recorded
+from focus_server.cli import focus_server
 from focus_server.errors import FocusError
+from focus_server.recordings.address import MongoAddress
 from focus_server.recordings.export import check_target, write_export
 from focus_server.recordings.import_file import open_sources
+from focus_server.recordings.import_store import ImportStore
+from focus_server.recordings.importing import import_files
 from focus_server.recordings.prodml import read_entry, write_recording
 from focus_server.recordings.reader import RecordingFile
+from focus_server.recordings.told import Told
 
 T0_S = 1_700_000_000
 RATE = 1000
@@ -102,8 +109,6 @@ def test_what_cannot_be_exported_is_a_sentence_and_leaves_the_folder_as_it_was(r
     for arguments, sentence in [
         (["--to", "b.sgy"], "Say which time to export with --start and --end, or which files."),
         (["--start", "5", "--end", "6", "--to", "b.sgy"], "There is nothing recorded in that time"),
-        (["a.h5", "--to", "a.h5"], "a.h5 exists already"),
-        (["a.h5", "--to", "b.sgy", "--channels", "1-2"], "The channels 1-2 are not among 7-11"),
     ]:
         done = run("export", *arguments)
         assert (done.returncode, done.stdout) == (3, "")
@@ -122,13 +127,15 @@ def test_a_name_that_cannot_be_written_is_refused_before_anything_is_read(tmp_pa
         check_target(tmp_path / "a.sgy", overwrite=False)
 
 
-def test_a_file_is_imported_in_recordings_of_some_seconds_and_only_once(run, tmp_path, make_source, database):
+@pytest.mark.anyio
+async def test_a_file_is_imported_in_recordings_of_some_seconds_and_only_once(
+    run, tmp_path, make_source, mongo, database
+):
     source = make_source(samples=9000, channels=3, dtype="float32", gaps=[(3000, 5000, 1, 2)], site="odd")
     write_export(source, tmp_path / "a.sgy")
     (tmp_path / "focus.toml").write_text("recording_s = 2\nrecordings_dir = 'here'\n")
-    first, second = run("import", "a.sgy"), run("import", "a.sgy")
+    first = run("import", "a.sgy")
     assert first.stdout == "1 of 1 files imported: 3 recordings added, 0 were there already.\n"
-    assert second.stdout == "1 of 1 files imported: 0 recordings added, 3 were there already.\n"
     files = sorted((tmp_path / "here" / "imported.d" / "odd").rglob("*.h5"))
     assert [path.parent.name for path in files] == ["20231114"] * 3
     entries = [read_entry(path, tmp_path / "here") for path in files]
@@ -151,35 +158,55 @@ def test_a_file_is_imported_in_recordings_of_some_seconds_and_only_once(run, tmp
     write_export(other, tmp_path / "b.sgy")
     (tmp_path / "c.sgy").write_bytes((tmp_path / "a.sgy").read_bytes()[:-1])
     (tmp_path / "here" / "imported.d" / ".left.h5.part").write_text("of an import that was killed")
-    third = run("import", "b.sgy", "c.sgy", "a.sgy")
-    assert (third.returncode, third.stdout) == (
-        1, "1 of 3 files imported: 0 recordings added, 3 were there already.\n",
-    )  # fmt: skip
-    assert "refused: b.sgy: Other samples of the same times are there already" in third.stderr
-    assert "refused: c.sgy is no SEG-Y file that can be read" in third.stderr
+    store = ImportStore(tmp_path / "here", 2, 0)
+    names = ("b.sgy", "c.sgy", "a.sgy", files[0].relative_to(tmp_path))
+    done = await import_files(MongoAddress(mongo.url), store, [tmp_path / name for name in names], Told())
+    assert (done.added, done.known, len(done.refused)) == (0, 3, 3)
+    assert done.refused[0].startswith("b.sgy: Other samples of the same times are there already")
+    assert done.refused[1].startswith("c.sgy is no SEG-Y file that can be read")
+    assert done.refused[2].endswith("lies in the folder of recordings already; enter it with --scan.")
     assert sorted((tmp_path / "here").rglob("*.h5*")) == files
 
 
-def test_without_room_or_catalogue_nothing_is_imported(run, tmp_path, make_source):
+def test_without_room_nothing_is_imported(tmp_path, make_source):
+    with pytest.raises(FocusError, match=r"must stay so \(min_free_bytes\); make room"):
+        ImportStore(tmp_path / "here", 10, 2**60).store(make_source())
+    assert not (tmp_path / "here").exists()
+
+
+def test_without_a_catalogue_nothing_is_imported(run, tmp_path, make_source):
     write_export(make_source(), tmp_path / "a.sgy")
-    (tmp_path / "focus.toml").write_text(f"min_free_bytes = {2**60}\n")
-    done = run("import", "a.sgy", "--recordings-dir", "here")
-    assert (done.returncode, "min_free_bytes" in done.stderr) == (3, True)
-    (tmp_path / "focus.toml").unlink()
-    begin = time.monotonic()
     down = run("import", "a.sgy", "--recordings-dir", "here", url="mongodb://user:s3cret@127.0.0.1:1/prisma")
     assert (down.returncode, down.stdout) == (3, "")
     assert "focus-server: MongoDB cannot be reached" in down.stderr
     assert "s3cret" not in down.stderr
-    assert time.monotonic() - begin < 30
     assert not list((tmp_path / "here").rglob("*.h5"))
 
 
-def test_either_files_or_a_folder(run, tmp_path):
-    (tmp_path / "a.sgy").write_text("")
-    for arguments in ([], ["--scan", ".", "a.sgy"]):
-        done = run("import", *arguments)
-        assert (done.returncode, "Name files to import, or a folder with --scan." in done.stderr) == (3, True)
+@pytest.mark.parametrize("arguments", [[], ["--scan", "{}", __file__]])
+def test_either_files_or_a_folder(tmp_path, arguments):
+    done = CliRunner().invoke(focus_server, ["import", *(it.format(tmp_path) for it in arguments)])
+    assert "Name files to import, or a folder with --scan." in done.output
+
+
+def test_an_import_that_is_interrupted_leaves_nothing(mongo, tmp_path, make_source):
+    """As many recordings as take far longer than the moment between the first one and the interrupt."""
+    write_export(make_source(samples=20_000, channels=2, rate=(1, 1), first_sample=5), tmp_path / "a.sgy")
+    command = [sys.executable, "-m", "focus_server", "import", "a.sgy", "--recordings-dir", "here"]
+    environment = {**os.environ, "HOME": str(tmp_path), "FOCUS_MONGO_URL": mongo.url, "FOCUS_RECORDING_S": "1"}
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            until = time.monotonic() + 60
+            while not list((tmp_path / "here").rglob("*.h5")):
+                assert process.poll() is None, process.stderr.read()
+                assert time.monotonic() < until, "no recording after 60 s"
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, "Traceback" in errors) == (130, False)
+    assert not list((tmp_path / "here").rglob("*.h5*"))
 
 
 WITHOUT_DASCORE = "import sys; sys.modules['dascore'] = None; from focus_server.cli import main; main()"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from math import inf
 from typing import Final
 
 from pydantic import ValidationError
@@ -58,6 +59,8 @@ def foreign_entry(
         "end_ns": start_ns,
     }
     try:
+        if not 0 < float(scale) < inf:
+            raise RecordingError(f"its scale, {scale}, is none")
         entry = RecordingEntry.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]

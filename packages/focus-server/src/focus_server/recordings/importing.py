@@ -1,6 +1,7 @@
 """Files taken in one after the other: each becomes recordings on the disk, then entries in the catalogue."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,8 +41,12 @@ async def import_files(address: MongoAddress, store: ImportStore, files: Sequenc
         await catalogue.base_path(store.base)
         await asyncio.to_thread(store.prepare)
         for file in files:
+            stop = threading.Event()
             try:
-                entries, new = await asyncio.to_thread(_import, store, file, told, seen)
+                entries, new = await asyncio.to_thread(_import, store, file, told, seen, stop)
+            except asyncio.CancelledError:
+                stop.set()  # the thread is waited for, and takes away what it has written of this file
+                raise
             except RecordingError as error:
                 done.refused.append(str(error) if file.name in str(error) else f"{file.name}: {error}")
                 continue
@@ -52,15 +57,32 @@ async def import_files(address: MongoAddress, store: ImportStore, files: Sequenc
     return done
 
 
-def _import(store: ImportStore, file: Path, told: Told, seen: list[RecordingEntry]) -> tuple[list[RecordingEntry], int]:
+class _Stoppable(Percent):
+    """Progress that ends the work when somebody wants so."""
+
+    def __init__(self, what: str, stop: threading.Event) -> None:
+        super().__init__(what)
+        self._stop = stop
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._stop.is_set():
+            raise RecordingError("The import was interrupted; import the file again.")
+        super().__call__(done, total)
+
+
+def _import(
+    store: ImportStore, file: Path, told: Told, seen: list[RecordingEntry], stop: threading.Event
+) -> tuple[list[RecordingEntry], int]:
     """Import one file; `seen` are the recordings of the files before, whose grids go on."""
+    if file.resolve().is_relative_to(store.base.resolve()):
+        raise RecordingError(f"{file.name} lies in the folder of recordings already; enter it with --scan.")
     sources, notes = open_sources(file, told)
     for note in notes:
         click.echo(f"note: {note}", err=True)
     entries, new = list[RecordingEntry](), 0
     for source in sources:
         moved = MovedSource(source, on_grid_of(source.entry, seen))
-        stored, fresh = store.store(moved, Percent(file.name))
+        stored, fresh = store.store(moved, _Stoppable(file.name, stop))
         seen.append(moved.entry)
         entries += stored
         new += fresh
