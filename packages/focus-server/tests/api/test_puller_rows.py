@@ -67,6 +67,19 @@ def test_a_line_that_a_stream_has_passed_is_without_it():
     assert all(part.data for part in found[2].parts.values())
 
 
+def test_a_line_has_the_channels_that_its_streams_have_now():
+    waiting = lines()
+    for stream in range(3):
+        waiting.add(stream, message(stream, 0), 0.0)
+    moved = [(8, 9), (10, 10), (11, 11)]
+    for stream in range(2):
+        waiting.add(stream, message(stream, 1, groups=moved), 0.0)
+    waiting.add(2, message(2, 2, groups=moved), 0.0)
+    _, line = waiting.take(9, MANY, 0.0)
+    assert [(part.first_channel, part.last_channel) for _, part in sorted(line.parts.items())] == moved
+    assert line.parts[2].data == b""
+
+
 def test_a_live_line_does_not_wait_for_ever_and_what_comes_later_is_passed_over():
     waiting = lines()
     waiting.add(0, message(0, 7, 8), 10.0)

@@ -91,8 +91,11 @@ class Puller:
 
     @property
     def owes(self) -> bool:
-        """True when a recording was read to its end and its caller does not know yet that there is no more."""
-        return self._played and not self._told
+        """True when there is a recording to be given to its end, whatever has become of its job.
+
+        A played job ends after a while, and it may count as played while the last of it is still on its way to here.
+        """
+        return self._job.metadata.historic and not self._ended and not self._told
 
     async def run(self) -> None:
         """Read until the job ends or nobody has called for a while; a recording's last lines stay until then."""
@@ -197,7 +200,7 @@ class Pullers:
     async def pull(self, name: str, row_count: int) -> Pulled:
         """Take at most so many lines of the job of this name; the first call begins to keep them.
 
-        Raises `Refusal` 404, but not before a recording that was read to its end has been given to its end.
+        Raises `Refusal` 404, but not before a recording that was played to its end has been given to its end.
         """
         puller = self._owing(name)
         if puller is None:
@@ -206,7 +209,7 @@ class Pullers:
         return puller.take(row_count)
 
     def owes(self, name: str) -> bool:
-        """Tell whether a job is a recording that was read to its end, of which the caller has not had everything."""
+        """Tell whether a job is a recording that is still being given."""
         return self._owing(name) is not None
 
     def forget(self, name: str, but: str | None = None) -> None:
