@@ -14,6 +14,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from fullspan.clients import FocusClient
+
 SERVE = [sys.executable, "-m", "focus_server", "serve"]
 
 
@@ -118,6 +120,17 @@ def test_a_wrong_setting_is_a_sentence(environment, tmp_path):
     assert "port" in ended.stderr
     assert "FOCUS_PORT" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_connections_are_among_the_figures(start):
+    _, address = start()
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as odd, FocusClient(f"http://{address}") as focus:
+        odd.sendall(b"this is not HTTP\r\n\r\n")
+        assert odd.recv(1000).startswith(b"HTTP/1.1 400 ")
+        metrics = focus.metrics()
+    assert metrics.value("focus_connections_ended_total", reason="malformed") == 1
+    assert metrics.value("focus_connections") >= 1
 
 
 def test_answers_are_not_held_back_by_the_kernel(start):

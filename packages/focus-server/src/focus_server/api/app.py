@@ -33,12 +33,12 @@ _CATALOGUE_ANSWER_S: Final = 1.2
 """Leaves what a busy machine needs of the two seconds within which a client is told that MongoDB is down."""
 
 
-def create_app(settings: ServeSettings) -> FastAPI:
-    """Make the application; it holds no job, only connections."""
+def create_app(settings: ServeSettings, figures: Figures | None = None) -> FastAPI:
+    """Make the application; it holds no job, only connections. What it does is counted in `figures`."""
     analyzer = LocalAnalyzer(settings.analyzer_socket)
     archive = Archive(_catalogue(settings))
     bridge = Bridge(analyzer)
-    figures = Figures()
+    figures = figures or Figures()
     pullers = Pullers(analyzer, bridge)
 
     @asynccontextmanager

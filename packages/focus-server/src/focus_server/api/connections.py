@@ -68,6 +68,8 @@ class Connections:
     clock: Callable[[], float] = time.monotonic
     ended: Counter[str] = field(default_factory=Counter)
     """Connections that ended before their client wished, by reason, since the log was told last."""
+    told: Counter[str] = field(default_factory=Counter)
+    """Those that the log was told of."""
     _kept: dict[asyncio.Transport, _Kept] = field(default_factory=dict)
     _waiting: dict[Phase, dict[asyncio.Transport, None]] = field(
         default_factory=lambda: {Phase.SILENT: {}, Phase.IDLE: {}}
@@ -127,6 +129,7 @@ class Connections:
             if self.ended and self.clock() - told_s >= self.limits.tell_s:
                 told_s = self.clock()
                 _log.warning("connections.ended", open=len(self), reasons=dict(self.ended))
+                self.told.update(self.ended)
                 self.ended.clear()
 
     def look(self) -> None:

@@ -16,6 +16,7 @@ import uvicorn
 
 from focus_server.api.app import create_app
 from focus_server.api.connections import ConnectionLimits, Connections
+from focus_server.api.figures import Figures
 from focus_server.api.http import HttpConnection, ViewerConnection
 from focus_server.errors import FocusError
 from focus_server.settings import ServeSettings
@@ -35,9 +36,11 @@ class Server(uvicorn.Server):
     """A server that says where it listens, and that a signal ends within two seconds whatever its viewers do."""
 
     def __init__(self, settings: ServeSettings, listener: socket.socket) -> None:
-        self.connections = Connections(_connection_limits(settings))
+        connections = self.connections = Connections(_connection_limits(settings))
+        figures = Figures()
+        figures.connections(lambda: len(connections), lambda: connections.told + connections.ended)
         config = uvicorn.Config(
-            create_app(settings),
+            create_app(settings, figures),
             lifespan="on",
             http=cast(type[asyncio.Protocol], partial(HttpConnection, self.connections)),
             ws=cast(type[asyncio.Protocol], partial(ViewerConnection, self.connections)),
