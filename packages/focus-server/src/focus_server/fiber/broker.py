@@ -141,12 +141,13 @@ class BrokerConnection:
                 consuming = await channel.basic_consume(queue, take)
         return consuming.consumer_tag or ""
 
-    async def delete_queue(self, queue: str, reading: str) -> None:
-        """End a reading and delete its queue with all that waits in it; one that is gone already is no error."""
+    async def delete_queue(self, queue: str, reading: str | None) -> None:
+        """Delete a queue with all that waits in it, and end its reading; one that is gone already is no error."""
         channel = self._open_channel()
         with _cancellation_is_loss():
             async with asyncio.timeout(CONNECT_S):
-                await channel.basic_cancel(reading)
+                if reading is not None:
+                    await channel.basic_cancel(reading)
                 await channel.queue_delete(queue=queue)
 
     async def waiting(self, queue: str) -> int:

@@ -84,10 +84,15 @@ export class Api {
     return this.#ask("POST", "recordings_in_time_range", { start_time: start, end_time: end });
   }
 
+  /** A job as it is now; commands may have changed it. @param {string} job @returns {Promise<JobAnswer>} */
+  job(job) {
+    return this.#ask("GET", `metadata/${encodeURIComponent(job)}`);
+  }
+
   /** Whether a job still lives. @param {string} job @returns {Promise<boolean>} */
   async alive(job) {
     try {
-      await this.#ask("GET", `metadata/${encodeURIComponent(job)}`);
+      await this.job(job);
       return true;
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) return false;

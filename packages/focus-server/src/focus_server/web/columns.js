@@ -19,8 +19,10 @@
  * @property {(fibreStart: number) => Scale[]} scales the axes below
  */
 
-/** @param {JobAnswer} job @param {number} channel the first is 1 @returns {Columns} */
-export function frequencyColumns({ frequencies_list: frequencies, metadata: { dx, units } }, channel) {
+/** @param {JobAnswer} job @returns {Columns} */
+export function frequencyColumns(job) {
+  const { frequencies_list: frequencies, metadata: { dx, units } } = job;
+  const channel = firstChannel(job);
   const count = frequencies.length;
   return {
     count,
@@ -35,7 +37,7 @@ export function frequencyColumns({ frequencies_list: frequencies, metadata: { dx
 /** @param {JobAnswer} job @returns {Columns} */
 export function channelColumns(job) {
   const { dx, units } = job.metadata;
-  const first = Math.min(...Object.keys(job.channel_to_stream_index).map(Number));
+  const first = firstChannel(job);
   const last = first + job.channel_amount - 1;
   const metres = (/** @type {number} */ channel, /** @type {number} */ start) => start + (channel - 1) * dx;
   return {
@@ -50,6 +52,11 @@ export function channelColumns(job) {
       return [channels, { name: "Metres", first: metres(first, start), last: metres(last, start), finest: 0 }];
     },
   };
+}
+
+/** @param {JobAnswer} job */
+function firstChannel(job) {
+  return Math.min(...Object.keys(job.channel_to_stream_index).map(Number));
 }
 
 /** @param {number} channel @param {number} dx m @param {number} fibreStart m; NaN when not known */

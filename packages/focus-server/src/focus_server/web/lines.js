@@ -33,7 +33,7 @@ export class Lines {
   take(message, stream, nowMs) {
     this.#after(nowMs, () => {
       if (this.#joiner) this.#joiner.take(message, stream, nowMs);
-      else message.rowIndex.forEach((row, i) => this.#put(row, message.data[i]));
+      else message.rowIndex.forEach((row, i) => this.#put(row, message.data[i].subarray(0, message.bins)));
     });
   }
 

@@ -45,6 +45,7 @@ class App {
     lines: (message, stream) => this.#take((lines, now) => lines.take(message, stream, now)),
     finished: (stream) => this.#take((lines, now) => lines.ended(stream, now)),
     dropped: (lines, stream) => this.#lines?.drop(lines, stream),
+    display: (display) => this.#display(display),
     problem: (problem) => this.#problem(problem),
     note: (sentence) => this.#panel.write("note", sentence),
   });
@@ -191,7 +192,7 @@ class App {
     this.#lines = lines;
     this.#panel.job(job);
     if (settings.height === null) this.#controls.hint("height", keep);
-    const columns = settings.view === MULTICHANNEL ? channelColumns(job) : frequencyColumns(job, settings.channel);
+    const columns = settings.view === MULTICHANNEL ? channelColumns(job) : frequencyColumns(job);
     this.#plot?.show({ ring, grid, columns });
   }
 
@@ -269,6 +270,14 @@ class App {
   #fit() {
     this.#suit();
     this.#remember({ lo: this.#suitable.low, hi: this.#suitable.high });
+    this.#controls.show(this.#settings);
+    this.#showColours();
+  }
+
+  /** Draw as a command wants it; what it leaves open stays as it is. @param {Record<string, any>} display */
+  #display({ colormap, caxis }) {
+    if (this.#settings.proof) return;
+    this.#remember({ ...(colormap && { cmap: colormap }), ...(caxis && { lo: caxis.min, hi: caxis.max }) });
     this.#controls.show(this.#settings);
     this.#showColours();
   }

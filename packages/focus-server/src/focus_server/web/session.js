@@ -30,10 +30,11 @@ import { Streams } from "./streams.js";
 /**
  * @typedef {object} SessionEvents
  * @property {() => void} changed state or detail are new
- * @property {(job: JobAnswer, order: Order) => void} job a new job; its lines start from nothing
+ * @property {(job: JobAnswer, order: Order) => void} job a new job, or one with other channels; lines start from nothing
  * @property {(message: DataStream, stream: number) => void} lines
  * @property {(stream: number) => void} finished a stream brings nothing more
  * @property {(lines: number, stream: number) => void} dropped
+ * @property {(frame: Record<string, unknown>) => void} display how a command wants the job drawn
  * @property {(problem: Problem | null) => void} problem null when there is none any more
  * @property {(sentence: string) => void} note something worth saying that is no problem
  */
@@ -51,6 +52,8 @@ export class Session {
   /** @type {Order | null} what the job was made of */ #running = null;
   #key = "";
   #attempt = 0;
+  /** @type {[number, number][]} first and last channel of each stream */ #ranges = [];
+  #rereading = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #retry;
   #awaitedUntilMs = 0;
   #told = "";
@@ -131,6 +134,7 @@ export class Session {
   #adopt(job, order) {
     this.#release();
     this.#job = job;
+    this.#ranges = streamRanges(job);
     this.#running = this.#wanted = order;
     this.#key = randomKey();
     this.#events.problem(null);
@@ -182,7 +186,28 @@ export class Session {
     const flowing = this.#historic ? "playing" : "live";
     if (this.#streams?.whole && this.state !== flowing) this.#flows(flowing);
     else if (this.state === flowing && this.#why) this.#to(flowing);
-    this.#events.lines(message, stream);
+    if (message.rows && !sameRange(this.#ranges[stream], [message.startChannel, message.endChannel])) this.#reread();
+    else this.#events.lines(message, stream);
+  }
+
+  /** The stream carries other channels than the job had: find out which it has now, and show those from now on. */
+  async #reread() {
+    const known = this.#job;
+    if (this.#rereading || !known || !this.#running) return;
+    this.#rereading = true;
+    try {
+      const job = await this.#api.job(known.job_id);
+      const ranges = streamRanges(job);
+      if (this.#job !== known || ranges.every((range, stream) => sameRange(range, this.#ranges[stream]))) return;
+      this.#job = job;
+      this.#ranges = ranges;
+      this.#events.note("A command gave the job other channels.");
+      this.#events.job(job, this.#running);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error; // the next message asks again
+    } finally {
+      this.#rereading = false;
+    }
   }
 
   get #historic() {
@@ -213,6 +238,9 @@ export class Session {
         break;
       case "dropped":
         this.#events.dropped(Number(frame.lines), stream);
+        break;
+      case "display":
+        this.#events.display(frame);
         break;
       case "error":
         this.#told = String(frame.error);
@@ -280,4 +308,21 @@ export class Session {
 function randomKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @param {JobAnswer} job @returns {[number, number][]} first and last channel of each stream */
+function streamRanges({ stream_amount: amount, channel_to_stream_index: index }) {
+  /** @type {[number, number][]} */
+  const ranges = [...Array(amount)].map(() => [Infinity, -Infinity]);
+  for (const [channel, stream] of Object.entries(index)) {
+    const range = ranges[stream];
+    range[0] = Math.min(range[0], Number(channel));
+    range[1] = Math.max(range[1], Number(channel));
+  }
+  return ranges;
+}
+
+/** @param {[number, number] | undefined} one @param {[number, number]} other */
+function sameRange(one, other) {
+  return one !== undefined && one[0] === other[0] && one[1] === other[1];
 }
