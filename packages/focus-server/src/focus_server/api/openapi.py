@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from focus_server.contract import ConfigureRequest, OlderRequest, TimeRange
+from focus_server.contract import TASK_ID_PATTERN, ConfigureRequest, OlderRequest, TimeRange
 
 _REF_TEMPLATE: Final = "#/components/schemas/{model}"
 _BODIES: Final[tuple[type[BaseModel], ...]] = (ConfigureRequest, OlderRequest, TimeRange)
@@ -55,8 +55,16 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for path in description["paths"].values():
             for operation in path.values():
                 _describe_refusals(operation)
+                _describe_names(operation)
         app.openapi_schema = description
     return app.openapi_schema
+
+
+def _describe_names(operation: dict[str, Any]) -> None:
+    """Say what a job may be named by: its job_id, or the task_id of the older form."""
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] in {"job_id", "task_id"}:
+            parameter["schema"]["pattern"] = f"^{TASK_ID_PATTERN}$"
 
 
 def _describe_refusals(operation: dict[str, Any]) -> None:
