@@ -10,7 +10,8 @@ from focus_server.analyzer.feed import Feed
 from focus_server.analyzer.grid import NS_PER_S
 from focus_server.analyzer.job import Job, State
 from focus_server.analyzer.threads import TimedThreads
-from focus_server.contract import AnalyzerFigures, JobsInState, Mode, ModeFigures
+from focus_server.contract import AnalyzerFigures, JobsInState, ModeFigures
+from focus_server.contract.figures import Mode
 
 _MODES: Final[tuple[Mode, ...]] = ("live", "historic")
 

@@ -31,7 +31,7 @@ from focus_server.contract.derive import (
     stream_index,
 )
 from focus_server.contract.display import CAxis, Display, Displays
-from focus_server.contract.figures import AnalyzerFigures, JobsInState, Mode, ModeFigures
+from focus_server.contract.figures import AnalyzerFigures, JobsInState, ModeFigures
 from focus_server.contract.limits import (
     DEFAULT_DURATION_S,
     DEFAULT_NFFT,
@@ -121,7 +121,6 @@ __all__ = [
     "JobsInState",
     "LiveMetadata",
     "LoweredRate",
-    "Mode",
     "ModeFigures",
     "OlderRequest",
     "Refusal",
