@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import segyio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from focus_server.errors import FocusError, RecordingError
 from focus_server.recordings.export import write_export
 from focus_server.recordings.import_file import open_sources
+from focus_server.recordings.segy import parse_stanza, stanza_records
 from focus_server.recordings.segy_read import SegySource, is_segy
 from focus_server.recordings.source import ArraySource
 from focus_server.recordings.told import Told
@@ -125,6 +128,40 @@ def test_a_plain_file_of_rev_1_with_whole_numbers_stays_whole_numbers(tmp_path):
     assert (source.entry.dtype, source.entry.fs, source.entry.dx, source.entry.site) == ("int16", 1000, 2.0, "s")
     assert everything(source).tobytes() == data.T.tobytes()
     assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("code", "dtype", "low", "high", "stays", "noted"),
+    [
+        (1, np.float32, -118.625, 0.15625, "float32", False), (2, np.int32, -(2**31), 2**31 - 1, "float32", True),
+        (6, np.float64, -0.1, 1e30, "float32", True), (8, np.int8, -128, 127, "int16", False),
+        (11, np.uint16, 0, 65535, "float32", False), (16, np.uint8, 0, 255, "int16", False),
+    ],
+)  # fmt: skip
+def test_each_format_of_samples_is_read(tmp_path, code, dtype, low, high, stays, noted):
+    data = np.tile(np.array([low, high], dtype), (2, 20))
+    path = plain(tmp_path / "a.sgy", data, code=code, head=((3217, "H", 1000), (3501, "B", 1)))
+    ((source,), notes) = open_sources(path, Told(units="counts", dx=2.0))
+    assert everything(source).tobytes() == data.T.astype(stays).tobytes()
+    assert (source.entry.dtype, notes) == (stays, ["a.sgy: its samples are rounded to float32"] if noted else [])
+
+
+@given(site=st.text(max_size=30), units=st.text(max_size=30), dx=st.floats(1e-300, 1e300), start=st.floats(-1e9, 1e9))
+def test_a_stanza_says_any_text_and_number_exactly(make_source, site, units, dx, start):
+    source = make_source(gaps=[(5, 9, 1, 3), (9, 500, 5, 5)], site=site, units=units, dx=dx, fiber_start_meters=start)
+    entry, gaps = parse_stanza(b"".join(stanza_records(source.entry, source.gaps)))
+    assert entry == source.entry
+    assert np.array_equal(gaps, source.gaps)
+
+
+def test_many_gaps_need_many_headers_and_too_many_are_refused(make_source):
+    source = make_source()
+    gaps = np.arange(4 * 2000).reshape(-1, 4)
+    records = stanza_records(source.entry, gaps)
+    assert [len(record) for record in records] == [3200] * 18
+    assert np.array_equal(parse_stanza(b"".join(records))[1], gaps)
+    with pytest.raises(RecordingError, match="300001 gaps do not fit in the headers of SEG-Y"):
+        stanza_records(source.entry, np.broadcast_to(np.int64(2**62), (300_001, 4)))
 
 
 def test_what_a_plain_file_does_not_say_is_noted_or_asked_for(tmp_path):

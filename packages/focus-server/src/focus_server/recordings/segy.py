@@ -32,7 +32,8 @@ HEAD: Final = TEXT + 400
 
 _STANZA: Final = "((focus-server: Recording 1))"
 _END: Final = "((SEG: EndText))"
-_MOST_RECORDS: Final = 32_767
+_MOST_GAPS: Final = 300_000
+"""At 85 bytes each they fit in the 32,767 headers that there may be."""
 _OF_THE_PLACE: Final = {"base_path", "path", "deleted"}
 _NUMBERS: Final = frozenset(
     {"start_ns", "end_ns", "channels", "first_channel", "samples", "t0_ns", "fs_num", "fs_den", "first_sample"}
@@ -100,13 +101,13 @@ def trace_header(entry: RecordingEntry, column: int, dead: bool) -> dict[int, in
 
 def stanza_records(entry: RecordingEntry, gaps: Gaps) -> list[bytes]:
     """Return the extended textual headers, 3200 bytes each. Raises `RecordingError` when there are too many gaps."""
+    if len(gaps) > _MOST_GAPS:
+        raise RecordingError(f"{len(gaps)} gaps do not fit in the headers of SEG-Y; export a shorter time, or HDF5.")
     fields = entry.model_dump(exclude=_OF_THE_PLACE, exclude_none=True) | {"gaps": int(entry.gaps)}
     lines = [_STANZA, *(f"{name} = {quote(str(value))}" for name, value in fields.items())]
     lines += [f"gap = {' '.join(map(str, row))}" for row in gaps.tolist()]
     text = "".join(f"{line}\r\n" for line in lines).encode(_EBCDIC)
     records = [text[begin : begin + TEXT] for begin in range(0, len(text), TEXT)] + [f"{_END}\r\n".encode(_EBCDIC)]
-    if len(records) > _MOST_RECORDS:
-        raise RecordingError(f"{len(gaps)} gaps do not fit in the headers of SEG-Y; export a shorter time, or HDF5.")
     return [record.ljust(TEXT, " ".encode(_EBCDIC)) for record in records]
 
 

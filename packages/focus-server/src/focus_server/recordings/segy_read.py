@@ -21,6 +21,7 @@ from focus_server.recordings.told import Told
 
 __all__ = ["SegySource", "is_segy"]
 
+_HDF5: Final = b"\x89HDF\r\n\x1a\n"
 _ORDER: Final = 0x01020304
 _SAMPLE_BYTES: Final = {1: 4, 2: 4, 3: 2, 5: 4, 6: 8, 8: 1, 9: 8, 10: 4, 11: 2, 12: 8, 16: 1}
 """Sample formats that can be read; 1 is IBM float, 5 and 6 are IEEE floats, the others whole numbers."""
@@ -46,7 +47,7 @@ class _Head:
         """Read it; None when the file is no SEG-Y, or one of a layout that cannot be read."""
         with path.open("rb") as file:
             head = file.read(HEAD)
-        if len(head) < HEAD:
+        if len(head) < HEAD or head.startswith(_HDF5):
             return None
         for endian in ("big", "little"):
             found = cls._read(head, endian, path.stat().st_size)

@@ -14,7 +14,7 @@ from focus_server.recordings.source import Source
 
 __all__ = ["write_segy"]
 
-_AT_A_TIME: Final = 128 * 2**20
+_AT_A_TIME: Final = 64 * 2**20
 """Bytes of traces that are turned from [time, channel] to [channel, time] at once, or one trace when it is longer."""
 _CHUNK: Final = 64
 """Channels that lie together in a recording."""
