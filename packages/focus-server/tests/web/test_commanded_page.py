@@ -30,11 +30,11 @@ def test_other_channels_of_a_single_view_are_named_and_shown(open_page, server):
     page = open_page("?channel=12&auto=1")
     job = server.job
     server.send(job, *line(job))
-    expect(page.get_by_test_id("title")).to_contain_text("Channel 12 ·")
+    expect(page.locator("#title")).to_contain_text("Channel 12 ·")
     job.groups = [Channels(min=40, max=41)]
     job.request = job.request.model_copy(update={"channels": job.groups[0]})
     server.send(job, [1], np.full((1, 2, job.bins), 1e-3))
-    expect(page.get_by_test_id("title")).to_contain_text("Channel 40 ·")
+    expect(page.locator("#title")).to_contain_text("Channel 40 ·")
     server.send(job, [2], np.full((1, 2, job.bins), 1e-3))
     expect(page.get_by_test_id("connection")).to_have_text("live")
     assert server.deleted == []
@@ -44,11 +44,11 @@ def test_other_channels_of_a_multichannel_view_have_their_own_axis(open_page, se
     page = open_page("?view=0&cmin=1&cmax=6&nfft=128&auto=1")
     job = server.job
     server.send_whole(job, [0], np.full((1, 6, job.bins), 1e-3))
-    expect(page.get_by_test_id("title")).to_contain_text("Channels 1 to 6")
+    expect(page.locator("#title")).to_contain_text("Channels 1 to 6")
     job.groups = [Channels(min=10, max=11), Channels(min=12, max=12), Channels(min=13, max=13)]
     job.request = job.request.model_copy(update={"channels": Channels(min=10, max=13)})
     for row in range(1, 4):
         server.send_whole(job, [row], np.full((1, 4, job.bins), 1e-3))
-    expect(page.get_by_test_id("title")).to_contain_text("Channels 10 to 13")
+    expect(page.locator("#title")).to_contain_text("Channels 10 to 13")
     server.send_whole(job, [9], np.full((1, 4, job.bins), 1e-3))
     expect(page.get_by_test_id("connection")).to_have_text("live")
