@@ -10,7 +10,8 @@ from pydantic import TypeAdapter
 from starlette.responses import JSONResponse
 
 from focus_server.api.bridge import Bridge
-from focus_server.api.puller import Pullers, PullLimits
+from focus_server.api.puller import PullLimits
+from focus_server.api.pullers import Pullers
 from focus_server.contract import Refusal, WaterfallBlock
 from focus_server.jobs import LocalAnalyzer
 from focus_server.proto import DataStream

@@ -20,7 +20,7 @@ from focus_server.api.metrics import metric_routes
 from focus_server.api.openapi import openapi_routes
 from focus_server.api.prefix import Prefix
 from focus_server.api.pull import pull_routes
-from focus_server.api.puller import Pullers
+from focus_server.api.pullers import Pullers
 from focus_server.api.recordings import recording_routes
 from focus_server.api.security import Guard
 from focus_server.api.streams import stream_routes

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from focus_server.api.archive import Archive
 from focus_server.api.naming import by_name, is_job_id
 from focus_server.api.openapi import body_schema
-from focus_server.api.puller import Pullers
+from focus_server.api.pullers import Pullers
 from focus_server.api.responses import ERRORS, json_response
 from focus_server.contract import (
     IDEMPOTENCY_KEY,

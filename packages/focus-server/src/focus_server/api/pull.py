@@ -10,8 +10,8 @@ from fastapi import APIRouter
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from focus_server.api.puller import Pullers
 from focus_server.api.puller_rows import Line, Part
+from focus_server.api.pullers import Pullers
 from focus_server.api.responses import ERRORS
 from focus_server.contract import Grid, Refusal, WaterfallBlock
 
