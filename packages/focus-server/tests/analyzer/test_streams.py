@@ -263,6 +263,17 @@ async def test_when_the_analyzer_stops_viewers_are_told(filled, watch):
     assert "analyzer stops" in reason
 
 
+@pytest.mark.parametrize("message", [b"\xff" * 20, b"\x08", b"\x08\xff\xff\xff\xff\x0f", b"\x0a\x7f"])
+async def test_a_message_that_is_no_request_is_an_invalid_argument_and_no_defect(filled, message, caplog):
+    answer = await filled.create()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{answer['stream_port']}") as channel:
+        call = channel.unary_stream("/pandadatastream.DataStreamService/StreamData")(message)
+        async with asyncio.timeout(20):
+            assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert "does not exist" in await call.details()
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize(("stream", "words"), [(1, "only stream 0"), (-1, "does not exist")])
 async def test_a_stream_that_does_not_exist(filled, watch, stream, words):
     code, reason = await (await watch(await filled.create(), stream, first=False)).end()

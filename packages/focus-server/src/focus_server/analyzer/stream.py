@@ -4,6 +4,7 @@ from typing import Final, NoReturn
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 from structlog.contextvars import bound_contextvars
 
 from focus_server.analyzer.job import Job
@@ -18,6 +19,7 @@ _OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.max_receive_message_length", 4096),
+    ("grpc.server_handshake_timeout_ms", 10_000),  # who only opens a connection does not keep it
 )
 _LAST_WORDS_S: Final = 0.5
 """How long streams may take to tell their viewers why they end."""
@@ -40,9 +42,7 @@ class JobServer:
     async def start(self, port: int) -> int:
         """Open the port, any free one for 0, and give its number. Raises `FocusError` when it is taken."""
         server = grpc.aio.server(options=_OPTIONS)
-        handler = grpc.unary_stream_rpc_method_handler(
-            self._stream_data, request_deserializer=StreamDataRequest.FromString
-        )
+        handler = grpc.unary_stream_rpc_method_handler(self._stream_data, request_deserializer=_read)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {STREAM_DATA: handler}),))
         try:
             bound = server.add_insecure_port(f"{self._host}:{port}")
@@ -71,6 +71,14 @@ class JobServer:
                 await context.write(item)
         if item.code is not grpc.StatusCode.OK:
             await _abort(context, item)
+
+
+def _read(message: bytes) -> StreamDataRequest:
+    """Read a request; what is none asks for a stream that no job has, because an error here is taken for a defect."""
+    try:
+        return StreamDataRequest.FromString(message)
+    except DecodeError:
+        return StreamDataRequest(stream_id=-1)
 
 
 async def _check_stream(job: Job, number: int, context: Context) -> None:
