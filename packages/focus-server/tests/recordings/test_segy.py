@@ -209,11 +209,16 @@ def test_a_stanza_that_is_wrong_is_refused(tmp_path, find, replacement, says, ma
         SegySource(path, Told())
 
 
-def test_counts_that_another_program_changed_are_not_rounded(tmp_path, make_source):
-    write_export(make_source(), tmp_path / "a.sgy")
+@pytest.mark.parametrize("value", [0.5, 40_000, np.nan, np.inf])
+def test_counts_that_another_program_changed_are_not_rounded(tmp_path, make_source, value):
+    write_export(make_source(gaps=[(5, 9, 3, 3)]), tmp_path / "a.sgy")
     with segyio.open(tmp_path / "a.sgy", "r+", ignore_geometry=True) as file:
-        file.trace[2] = np.full(500, 0.5, np.float32)
+        trace = file.trace[2].copy()
+        trace[100] = value
+        file.trace[2] = trace
     ((source,), _) = open_sources(tmp_path / "a.sgy")
+    first = source.entry.first_sample
+    assert source.read(first, first + 100, 1, 5).shape == (100, 5)
     with pytest.raises(RecordingError, match="says that it holds int16 counts and holds others"):
         everything(source)
 

@@ -27,7 +27,7 @@ def open_sources(path: Path, told: Told = Told()) -> tuple[list[Source], list[st
         source = RecordedSource(read_entry(path, path.parent))
         return [MovedSource(source, renamed(source.entry, told))], []
     notes: list[str] = []
-    if is_segy(path) or path.suffix.lower() in SEGY:
+    if path.suffix.lower() in SEGY or is_segy(path):
         segy = SegySource(path, told)
         return [segy], [f"{path.name}: {note}" for note in segy.notes]
     sources: Sequence[Source] = read_with_dascore(path, told, notes)

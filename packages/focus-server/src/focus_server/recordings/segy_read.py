@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import segyio
+from numpy.typing import NDArray
 
 from focus_server.errors import RecordingError
 from focus_server.recordings.entry import RecordingEntry
@@ -105,6 +106,8 @@ class SegySource:
                 self.entry, self.gaps = self._checked(ours[0], told), ours[1]
         except RecordingError as error:
             raise RecordingError(f"{path.name} cannot be imported: {str(error).rstrip('.')}.") from None
+        except (OSError, RuntimeError, ValueError) as error:
+            raise RecordingError(f"{path.name} cannot be read: {' '.join(str(error).split())}.") from None
 
     def read(self, first_sample: int, end_sample: int, first_column: int, last_column: int) -> Samples:
         """Read [time, channel]. Raises `RecordingError` when the file is gone, or holds other than it says."""
@@ -112,25 +115,34 @@ class SegySource:
         out = np.empty((last_column - first_column + 1, end - begin), np.dtype(self.entry.dtype))
         try:
             with self._open() as file:
-                for row, column in enumerate(range(first_column - 1, last_column)):
-                    self._store(file.trace[column, begin:end], out[row])
+                for row, column in enumerate(range(first_column, last_column + 1)):
+                    trace = file.trace[column - 1, begin:end]
+                    if out.dtype.kind == "i" and trace.dtype.kind == "f":
+                        trace = self._counts(trace, self._missing(first_sample, end_sample, column))
+                    out[row] = trace
         except (OSError, RuntimeError, ValueError) as error:
             raise RecordingError(f"{self._path.name} cannot be read: {' '.join(str(error).split())}.") from None
         return out.T
 
-    def _store(self, trace: Samples, out: Samples) -> None:
-        """Put a trace's samples where they belong; NaN of one that is whole numbers is what its gaps say."""
-        if out.dtype.kind == "i" and trace.dtype.kind == "f":
-            trace = np.where(np.isnan(trace), np.float32(0), trace)
-            with np.errstate(invalid="ignore"):
-                out[:] = trace
-            if not np.array_equal(out, trace):
-                raise RecordingError(
-                    f"{self._path.name} says that it holds int16 counts and holds others: another program has changed "
-                    "it. Take focus-server's stanza out of it, then it is imported as what it is."
-                )
-        else:
-            out[:] = trace
+    def _counts(self, trace: Samples, missing: NDArray[np.bool_]) -> Samples:
+        """Give int16 counts as what they were before they became floats; what is missing was 0 then."""
+        counts = np.where(missing, np.float32(0), trace)
+        with np.errstate(invalid="ignore"):
+            whole = counts.astype(np.int16)
+        if not np.array_equal(whole, counts):
+            raise RecordingError(
+                f"{self._path.name} says that it holds int16 counts and holds others: another program has changed it. "
+                "Take the stanza of focus-server out of it, then it is imported as what it is."
+            )
+        return whole
+
+    def _missing(self, begin: int, end: int, column: int) -> NDArray[np.bool_]:
+        """Tell which samples of a column the gaps cover."""
+        missing = np.zeros(end - begin, np.bool_)
+        gaps = self.gaps
+        for low, high, _, _ in gaps[(gaps[:, 2] <= column) & (gaps[:, 3] >= column)].tolist():
+            missing[max(0, low - begin) : max(0, high - begin)] = True
+        return missing
 
     def _open(self) -> Any:
         return segyio.open(self._path, ignore_geometry=True, endian=self._head.endian)
