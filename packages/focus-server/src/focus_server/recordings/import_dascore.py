@@ -1,6 +1,6 @@
 """What DASCore reads, as sources: the formats of many interrogators. DASCore is an extra that need not be there."""
 
-import os
+import logging
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
@@ -48,7 +48,7 @@ def read_with_dascore(path: Path, told: Told, notes: list[str]) -> list[ArraySou
 
 
 def _dascore(path: Path) -> ModuleType:
-    os.environ.setdefault("MPLBACKEND", "agg")
+    logging.getLogger("pint").setLevel(logging.ERROR)  # DASCore defines its units anew, which nobody can change
     try:
         import dascore  # an extra, and seconds to import
     except ImportError:
