@@ -15,7 +15,7 @@ from focus_server.api.connections import Connections, Phase
 from focus_server.contract import ErrorBody
 
 _LARGEST_FRAME: Final = 64 * 1024
-_TALK_BYTES: Final = 2**20
+_TALK_BYTES: Final = 2**17
 _TALK_S: Final = 60.0
 """A viewer may send so much in so long a time; it has nothing to say but pings and its goodbye."""
 
