@@ -83,3 +83,16 @@ async def test_the_end_comes_before_what_still_waits(viewer):
     viewer.end(end)
     viewer.end(End(grpc.StatusCode.NOT_FOUND, "later"))
     assert await viewer.next() is end
+
+
+async def test_rows_of_other_channels_are_a_message_of_their_own(viewer):
+    other = Shape(3, 5, 25, 3, 1)
+    viewer.offer(batch(1))
+    viewer.offer(batch(2))
+    viewer.offer(Batch(other, batch(3).rows))
+    viewer.offer(batch(4))
+    assert viewer.waiting == (4, 400)
+    read = [DataStream.FromString(await viewer.next()) for _ in range(3)]
+    found = [(message.start_channel, message.end_channel, list(message.row_index)) for message in read]
+    assert found == [(1, 1, [1, 2]), (3, 5, [3]), (1, 1, [4])]
+    assert viewer.waiting == (0, 0)
