@@ -126,7 +126,7 @@ async def test_a_chunk_that_breaks_off_the_body_is_refused(served):
 
 
 async def test_a_silent_connection_is_closed_and_a_slow_one_told_so(served, hasty):
-    hasty(head_s=0.1)
+    hasty(head_s=0.5)
     reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
     with anyio.fail_after(WAIT_S):
         assert await reader.read() == b""
@@ -149,11 +149,11 @@ async def test_dripping_bytes_do_not_renew_the_deadline(served, hasty):
 
 
 async def test_the_second_request_of_a_connection_has_the_same_deadline(served, hasty):
-    hasty(head_s=0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
     writer.write(ACK)
     with anyio.fail_after(WAIT_S):
         await reader.readuntil(b"{}")
+        hasty(head_s=0.2)
         writer.write(ACK[:20])
         late = await reader.read()
     writer.close()
@@ -161,12 +161,12 @@ async def test_the_second_request_of_a_connection_has_the_same_deadline(served, 
 
 
 async def test_an_idle_connection_is_kept_and_answered_again(served, hasty):
-    hasty(head_s=0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
     with anyio.fail_after(WAIT_S):
         for _ in range(3):
             writer.write(ACK)
             await reader.readuntil(b"{}")
+            hasty(head_s=0.05)  # not before: a connection that was just opened has it, too
             await asyncio.sleep(0.15)  # three times the deadline for a head that was begun
     writer.close()
 
