@@ -83,14 +83,14 @@ async def timed(call):
 
 
 async def test_the_life_of_a_job(live, written, watch):
-    answer = await live.create(channels=(1, 2), nfftSelection=256, displayInfo={"height": 10**30})
+    answer = await live.create(channels=(1, 2), nfftSelection=256, displayInfo={"height": 2**31 - 1})
     job_id = answer["job_id"]
     ready = await written(job_id, state="ready")
     now = datetime.now(UTC)
     assert ready["request"] == {
         "view_type": 1,
         "channels": {"min": 1, "max": 2},
-        "displayInfo": {"height": str(10**30)},
+        "displayInfo": {"height": 2**31 - 1},
         "nfftSelection": 256,
     }
     assert (ready["mode"], ready["view_type"], ready["nfft"], ready["serial"]) == ("live", 1, 256, 1)
