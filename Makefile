@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint unit suites bench clean
+.PHONY: help setup demo test lint unit suites soak bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ unit: setup ## the packages' own tests
 suites: setup ## the end-to-end suites on a real stack
 	@scripts/test suites
 	@scripts/test outages
+
+soak: setup ## what takes long: every assault of hostile clients, kills at 200 moments
+	@scripts/test soak
 
 bench: setup ## the benchmarks, with their full n
 	@scripts/test bench

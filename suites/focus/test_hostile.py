@@ -16,7 +16,15 @@ from fullspan.invariants import Finding
 from fullspan.pytest_plugin import Evidence
 from fullspan.stack import Stack
 from fullspan.verdict import Verdict
-from suites.focus.hostile import ASSAULTS, Assault, Target, answer
+from suites.focus.hostile import (
+    ASSAULTS,
+    Assault,
+    Target,
+    answer,
+    connections_left_open,
+    garbage_to_the_stream_port,
+    large_bodies,
+)
 from suites.focus.machine import Machine
 from suites.focus.viewers import Viewer, contiguous, watching
 
@@ -24,6 +32,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 LINES = 20
 ENOUGH = 2 * LINES
+SHORT = (connections_left_open, large_bodies, garbage_to_the_stream_port)
 MOST_MORE = 100 * 2**20
 """Bytes that a process may take more under an assault; what is kept for 1000 connections and their bodies is less."""
 WaitUntil = Callable[[Callable[[], bool], float, str], None]
@@ -105,7 +114,11 @@ def watched(focus: FocusClient, wait_until: WaitUntil) -> Iterator[tuple[Job, li
         yield job, viewers, pages
 
 
-@pytest.mark.parametrize("assault", ASSAULTS, ids=lambda assault: assault.__name__.replace("_", "-"))
+@pytest.mark.parametrize(
+    "assault",
+    [pytest.param(assault, marks=[] if assault in SHORT else pytest.mark.soak) for assault in ASSAULTS],
+    ids=lambda assault: assault.__name__.replace("_", "-"),
+)
 def test_an_assault_costs_viewers_no_line_and_the_server_little_memory(
     stack: Stack,
     focus: FocusClient,
