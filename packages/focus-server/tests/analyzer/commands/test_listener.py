@@ -76,7 +76,7 @@ async def queues(management):
 
 
 @pytest.fixture
-async def listening(bench, fibre, rabbitmq, unused_site, until, queues):
+async def listening(bench, fibre, rabbitmq, unused_site, until, queues, sender):
     """A bench that has a fibre and obeys the commands of an unused site."""
     made = await bench()
     made.announce(fibre)
@@ -85,7 +85,7 @@ async def listening(bench, fibre, rabbitmq, unused_site, until, queues):
     listener = CommandListener(BrokerAddress(rabbitmq.amqp_url), unused_site, made.jobs, orders)
     running = asyncio.create_task(listener.run())
     try:
-        await until(lambda: bound(queues, f"focus.commands.{unused_site}"), "commands are read")
+        await until(lambda: read(sender, queues, f"focus.commands.{unused_site}"), "commands are read")
         yield made
     finally:
         running.cancel()
@@ -93,8 +93,12 @@ async def listening(bench, fibre, rabbitmq, unused_site, until, queues):
             await running
 
 
-async def bound(queues, name):
-    return name in await queues(name)
+async def read(sender, queues, name):
+    """Whether a queue has a reader, which it gets when everything else is declared."""
+    if name not in await queues(name):
+        return False
+    queue = await sender.channel.get_queue(name, ensure=True)
+    return queue.declaration_result.consumer_count > 0
 
 
 def shown(made, answer):
