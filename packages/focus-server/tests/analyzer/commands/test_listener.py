@@ -263,7 +263,13 @@ async def test_announcements_are_no_commands_whatever_the_site_is_called(listeni
 async def test_after_kill_9_the_analyzer_has_what_was_commanded_before_and_meanwhile(
     analyzer, publisher, sender, source, body, until, watch, unused_site
 ):
-    fibre = source((np.random.default_rng(1).standard_normal((5, 4000)) * 3000).astype(np.int16), site=unused_site)
+    fibre = source((np.random.default_rng(1).standard_normal((5, 8000)) * 3000).astype(np.int16), site=unused_site)
+
+    async def play(first, end):
+        await publisher.announce(fibre)
+        for number in range(first, end):
+            await publisher.send(fibre.block(number, 0))
+
     running = analyzer(site=unused_site)
     await until(lambda: "commands.up" in [event["event"] for event in running.events()], "commands are read")
     async with running.client() as client:
@@ -271,7 +277,7 @@ async def test_after_kill_9_the_analyzer_has_what_was_commanded_before_and_meanw
         async def live():
             return (await client.get("/status")).json()["feed"]["state"] == "live"
 
-        await publisher.play(fibre)
+        await play(0, 40)
         await until(live, "the feed is live")
         answer = (await client.post("/jobs", json=body(channels=(1, 2)))).json()
         mine = answer["job_id"]
@@ -300,7 +306,7 @@ async def test_after_kill_9_the_analyzer_has_what_was_commanded_before_and_meanw
         assert now["metadata"]["display"] == {"caxis": {"min": -60.0, "max": -20.0}, "colormap": "viridis"}
         assert (now["channel_to_stream_index"], now["channel_amount"]) == ({"4": 0, "5": 0}, 2)
         rows = await watch(now, first=False)
-        await publisher.play(fibre)
+        await play(40, 80)
         await rows.read_to(0)
         assert (rows.messages[0].start_channel, rows.messages[0].end_channel) == (4, 5)
     assert running.end() == 0
