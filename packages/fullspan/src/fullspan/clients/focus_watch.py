@@ -16,9 +16,14 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from fullspan.clients.errors import ClientError, NothingCame, NotUnderstood, Refused, StreamLost, Unreachable
 from fullspan.clients.pandadatastream_pb2 import DataStream
 
-_CONNECT_S: Final = 10.0
-_CLOSE_S: Final = 1.0
-_LARGEST_BYTES: Final = 50_000_000
+_OPTIONS: Final[Mapping[str, Any]] = {
+    "compression": None,
+    "proxy": None,
+    "max_size": 50_000_000,
+    "open_timeout": 10.0,
+    "close_timeout": 1.0,
+}
+"""How both clients connect; times in s, sizes in bytes."""
 _COMPLETE: Final = 1000
 
 
@@ -113,15 +118,7 @@ async def watch_async(
     """Open a stream's WebSocket; leaving the context closes it."""
     url = _url(base_url, job_id, stream)
     try:
-        connection = await websockets.asyncio.client.connect(
-            url,
-            compression=None,
-            proxy=None,
-            max_size=_LARGEST_BYTES,
-            open_timeout=_CONNECT_S,
-            close_timeout=_CLOSE_S,
-            additional_headers=headers,
-        )
+        connection = await websockets.asyncio.client.connect(url, additional_headers=headers, **_OPTIONS)
     except (OSError, TimeoutError, InvalidHandshake) as error:
         raise _not_open(url, error) from error
     async with connection:
@@ -133,15 +130,7 @@ def watch(base_url: str, job_id: str, stream: int, silence_s: float, headers: Ma
     """Open a stream's WebSocket; leaving the context closes it."""
     url = _url(base_url, job_id, stream)
     try:
-        connection = websockets.sync.client.connect(
-            url,
-            compression=None,
-            proxy=None,
-            max_size=_LARGEST_BYTES,
-            open_timeout=_CONNECT_S,
-            close_timeout=_CLOSE_S,
-            additional_headers=headers,
-        )
+        connection = websockets.sync.client.connect(url, additional_headers=headers, **_OPTIONS)
     except (OSError, TimeoutError, InvalidHandshake) as error:
         raise _not_open(url, error) from error
     with connection:
