@@ -105,6 +105,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in headers:
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(text)))
+        self.send_header("Connection", "close")  # said, or a client may send its next request into the closing
         self.end_headers()
         self.wfile.write(text)
 
