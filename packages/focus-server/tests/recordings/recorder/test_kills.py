@@ -77,7 +77,7 @@ async def test_the_broker_is_killed_and_comes_back(
 async def test_a_fibre_falls_silent_and_its_file_ends_early_until_the_rest_comes(
     source, publisher, rabbitmq, recorder, wait_recorded, nothing_waits, wait_until, look_at
 ):
-    """The broker hangs for longer than a silence, which nobody can tell from a fibre that stopped."""
+    """The broker hangs for so long that nobody can tell it from a fibre that stopped."""
     async with recorder(source) as running:
         await publisher.announce(source)
         await publisher.send(source, range(3, 14))

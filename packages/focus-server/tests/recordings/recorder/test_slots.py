@@ -32,6 +32,7 @@ class Desk:
         for number in numbers:
             for group in groups:
                 self.tag += 1
+                self.slots.heard(self.now_s)
                 at_once.append(self.slots.take(self.fibre, self.source.block(number, group), self.tag, self.now_s))
         return at_once
 
@@ -94,22 +95,45 @@ def test_a_hole_is_waited_for_until_each_group_is_two_seconds_past_it(desk):
 def test_a_group_that_lags_is_waited_for_as_long_as_it_sends(desk):
     desk.take(range(9))
     desk.take(range(9, 60), groups=[0])
-    for now_s in (3.0, 6.0, 9.0):
+    for now_s in (2.0, 4.0, 6.0, 8.0):
         desk.close(now_s)
         desk.take([8], groups=[1])
-    desk.close(13.9)
-    assert desk.slots.ready == 0
-    desk.close(14.0)
+    for now_s in (10.0, 12.0, 12.9):
+        desk.close(now_s)
+        desk.slots.heard(now_s)  # an announcement
+        assert desk.slots.ready == 0
+    desk.close(13.0)
+    desk.slots.heard(13.0)
+    desk.close(13.1)
     assert desk.slots.ready > 0
     assert desk.write()[0] == 0
 
 
-def test_while_the_broker_is_away_nothing_is_silent(desk):
+def test_while_the_broker_is_away_or_hangs_nothing_is_silent(desk):
     desk.take(range(5))
-    desk.close(100.0, connected_s=95.1)
+    desk.close(14.9)
     assert desk.slots.ready == 0
-    desk.close(100.2, connected_s=95.1)
+    desk.close(100.0, connected_s=85.1)
+    assert desk.slots.ready == 0
+    desk.close(100.2, connected_s=85.1)
     assert desk.slots.ready == 1
+
+
+def test_after_a_hang_each_group_has_its_time_anew(desk):
+    desk.take(range(5))
+    desk.now_s = 9.0
+    desk.take([5], groups=[0])
+    desk.close(9.2)
+    assert desk.slots.ready == 0
+    for now_s in (11.0, 13.0, 14.0):
+        desk.now_s = now_s
+        desk.take([6], groups=[0])
+    desk.close(14.1)
+    assert desk.slots.ready == 0, "only group 1 is silent, but group 0 goes on with this slot"
+    desk.take([5, 6, 7, 8, 9], groups=[1])
+    desk.take([7, 8, 9], groups=[0])
+    assert desk.write()[0] == 0
+    assert desk.files[0].all()
 
 
 def test_a_late_block_opens_its_slot_again_and_many_are_written_together(desk):
@@ -131,20 +155,20 @@ def test_a_late_block_opens_its_slot_again_and_many_are_written_together(desk):
 
 def test_blocks_that_come_while_their_slot_is_written_are_kept(desk):
     desk.take([*range(9)])
-    desk.close(5.0)
+    desk.close(15.0)
     slot = desk.slots.begin_writing()
     desk.take([3], groups=[0])  # is in the file that is being written: acknowledged with it
     desk.take([9], groups=[0])  # is not
     tags = desk.slots.written(slot, slot.have)
     assert tags == list(range(1, 20))
     desk.files[0] = slot.have
-    desk.close(10.0)
+    desk.close(30.0)
     assert desk.write() == (0, [20])
 
 
 def test_what_the_disk_does_not_take_is_the_next_to_be_written_with_what_came_meanwhile(desk, source):
     desk.take([*range(9)])
-    desk.close(5.0)
+    desk.close(15.0)
     slot = desk.slots.begin_writing()
     desk.take(range(9, 20))
     assert desk.slots.ready == 2

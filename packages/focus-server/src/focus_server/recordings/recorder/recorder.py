@@ -112,6 +112,7 @@ class Recorder:
 
     def _take(self, key: str, headers: Mapping[str, Any], body: bytes, tag: int) -> list[int]:
         now_s, now_ns = time.monotonic(), time.time_ns()
+        self._slots.heard(now_s)
         tags = self._intake.take(key, headers, body, tag, now_s, now_ns)
         if pause_s := self._courtesy.pause_s(headers, now_ns, now_s):
             self._consumer.pause(pause_s)

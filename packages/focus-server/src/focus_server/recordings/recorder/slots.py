@@ -5,6 +5,7 @@ for a slot whose file is there already opens the slot again, with what the file 
 Nothing here waits or knows broker or disk: times are seconds of a monotonic clock, given by the caller.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,11 @@ __all__ = ["Counts", "Slots"]
 BEYOND_BLOCKS: Final = 2 * BLOCKS_PER_SECOND
 """A group sends in order: when it has come so far past a slot, what it has not sent of it is lost."""
 SILENT_S: Final = 5.0
-"""A group that sends nothing for so long, although the broker is there, has stopped."""
+"""A group that sends nothing for so long, although others do, has stopped."""
+ALL_SILENT_S: Final = 15.0
+"""When nothing at all comes, the broker may hang: what it holds will come, and a file is better written once."""
+PAUSE_S: Final = 3.0
+"""After so long without any message everyone is given time anew; each fibre is announced every second."""
 LINGER_S: Final = 1.0
 """Late blocks come together: their file is written once, when none came for so long."""
 
@@ -73,6 +78,7 @@ class Slots:
         self._writing: Slot | None = None
         self._finished: OrderedDict[SlotId, Table] = OrderedDict()
         self._reach: dict[GridKey, _Reach] = {}
+        self._heard_s = self._resumed_s = -math.inf
         self.counts = Counts()
 
     @property
@@ -89,6 +95,12 @@ class Slots:
         """Return the identities of the recordings that are being made."""
         writing = [] if self._writing is None else [self._writing]
         return {slot.fibre.uuid(slot.number) for slot in [*self._open.values(), *self._ready.values(), *writing]}
+
+    def heard(self, now_s: float) -> None:
+        """Note that the broker delivered something, whatever it was: who stays silent then is so by itself."""
+        if now_s - self._heard_s >= PAUSE_S:
+            self._resumed_s = now_s
+        self._heard_s = now_s
 
     def take(self, fibre: RecordedFibre, block: Block, tag: int, now_s: float) -> bool:
         """Put a block in its place; `tag` is its delivery, which is kept until the block is in a file on the disk.
@@ -182,7 +194,8 @@ class Slots:
         reach = self._reach_of(slot.fibre, now_s)
         whole = (slot.have | slot.stored).all(axis=0)
         beyond = reach.end >= (slot.number + 1) * slot.fibre.slot_blocks + BEYOND_BLOCKS
-        silent = now_s - np.maximum(reach.heard_s, connected_s) >= SILENT_S
+        heard_s = np.maximum(reach.heard_s, max(connected_s, self._resumed_s))
+        silent = (self._heard_s - heard_s >= SILENT_S) | (now_s - heard_s >= ALL_SILENT_S)
         return bool((whole | beyond | silent).all())
 
     def _make_ready(self, slot: Slot) -> None:
