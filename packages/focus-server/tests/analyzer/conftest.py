@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -36,7 +35,7 @@ from focus_server.recordings.entry import recording_uuid
 from focus_server.recordings.prodml import write_recording
 from focus_server.settings import AnalyzerSettings
 from fullspan.clients.focus_stream import open_stream
-from fullspan.testing import RunningRabbitMQ, running_rabbitmq
+from fullspan.testing import RunningRabbitMQ
 
 WAIT_S = 20
 TOLERANCE_DB = 0.01
@@ -232,10 +231,8 @@ def feed():
 
 
 @pytest.fixture(scope="session")
-def rabbitmq(tmp_path_factory) -> Iterator[RunningRabbitMQ]:
-    """One real broker for all tests of the analyzer; a test that kills it starts it again."""
-    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as broker:
-        yield broker
+def rabbitmq(one_rabbitmq: RunningRabbitMQ) -> RunningRabbitMQ:
+    return one_rabbitmq.virtual_host("analyzer")
 
 
 class AnalyzerProcess:

@@ -21,7 +21,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from focus_server.fiber import Block, FiberAnnouncement, decode
 from fullspan.ledger.hops import connect
-from fullspan.testing import RunningRabbitMQ, running_rabbitmq
+from fullspan.testing import RunningRabbitMQ
 
 CHANNELS, SAMPLES = 50, 777
 
@@ -38,10 +38,8 @@ def recording_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRabbitMQ]:
-    """One real broker for all tests of the fibre; a test that kills it starts it again."""
-    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as broker:
-        yield broker
+def rabbitmq(one_rabbitmq: RunningRabbitMQ) -> RunningRabbitMQ:
+    return one_rabbitmq.virtual_host("fiber")
 
 
 class Player:

@@ -9,7 +9,6 @@ import anyio.to_thread
 import pytest
 
 from fullspan.clients import AsyncFocusCommands, FocusCommands, OutcomeUnknown, Unreachable
-from fullspan.testing import running_rabbitmq
 
 pytestmark = pytest.mark.anyio
 
@@ -19,9 +18,8 @@ ARRIVES_S = 20
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory):
-    with running_rabbitmq(tmp_path_factory.mktemp("commands")) as running:
-        yield running
+def broker(one_rabbitmq):
+    return one_rabbitmq.virtual_host("commands")
 
 
 @pytest.fixture

@@ -22,17 +22,14 @@ from focus_server.fiber.broker import BrokerAddress, BrokerConnection, Propertie
 from focus_server.recordings.recorder.consumer import queue_name
 from focus_server.recordings.recorder.recorder import Recorder
 from focus_server.settings import RecordSettings
-from fullspan.testing import running_rabbitmq
 
 SECOND = 10**9
 NOWHERE = "mongodb://127.0.0.1:9/prisma?directConnection=true"
 
 
 @pytest.fixture(scope="session")
-def rabbitmq(tmp_path_factory):
-    """One real broker; a test that kills it starts it again."""
-    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as broker:
-        yield broker
+def rabbitmq(one_rabbitmq):
+    return one_rabbitmq.virtual_host("recorder")
 
 
 @pytest.fixture(scope="session")

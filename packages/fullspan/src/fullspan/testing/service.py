@@ -37,7 +37,7 @@ class RunningService(ABC):
         self.folder = folder
         self.tag = f"test-{secrets.token_hex(8)}"
         self._held = [hold_free_port() for _ in range(ports)]
-        self._launcher: subprocess.Popen[bytes] | None = None
+        self._launched: list[subprocess.Popen[bytes]] = []  # at most one; a list, which copies of this object share
 
     @property
     @abstractmethod
@@ -62,24 +62,25 @@ class RunningService(ABC):
         command = [sys.executable, "-m", self.module, "--until-eof", "--folder", str(self.folder), *self.arguments]
         environment = {**os.environ, **self.login, processes.RUN_TAG: self.tag}
         with self._log.open("ab") as log:
-            self._launcher = subprocess.Popen(
+            launcher = subprocess.Popen(
                 command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
             )
+        self._launched.append(launcher)
         if not processes.wait_until(self._answers, _START_S, 0.05):
             raise StackError(f"The test's {self.title} did not answer on port {self.ports[0]} within {_START_S:g} s.")
 
     def stop(self) -> None:
         """Stop it as an administrator would; nothing of it is left."""
-        if self._launcher is not None:
-            self._launcher.terminate()
-            processes.wait_until(lambda: self._launcher is None or self._launcher.poll() is not None, _ACT_S)
+        for launcher in self._launched:
+            launcher.terminate()
+            processes.wait_until(lambda launcher=launcher: launcher.poll() is not None, _ACT_S)
         self.kill()
 
     def kill(self) -> None:
         """Kill it (SIGKILL) and all that belongs to it, at once."""
         processes.kill_until_gone(self.processes, _ACT_S)
-        if self._launcher is not None:
-            launcher, self._launcher = self._launcher, None
+        while self._launched:
+            launcher = self._launched.pop()
             launcher.wait(_ACT_S)
             if launcher.stdin is not None:
                 launcher.stdin.close()
@@ -106,7 +107,7 @@ class RunningService(ABC):
 
     def _answers(self) -> bool:
         """Tell whether it answers a greeting; raise when it has died."""
-        if self._launcher is None or self._launcher.poll() is not None:
+        if not self._launched or self._launched[0].poll() is not None:
             said = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
             raise StackError(f"The test's {self.title} died while it started:\n{said}")
         try:

@@ -9,16 +9,14 @@ import pytest
 from fullspan.errors import StackError
 from fullspan.ledger import Ledger, Observation
 from fullspan.ledger.hops import AmqpTap, HopRunner
-from fullspan.testing import running_rabbitmq
 from fullspan.timeline import Timeline, read_timeline
 
 WITHIN_S = 15
 
 
 @pytest.fixture(scope="module")
-def running_broker(tmp_path_factory):
-    with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as running:
-        yield running
+def running_broker(one_rabbitmq):
+    return one_rabbitmq.virtual_host("tap")
 
 
 @pytest.fixture
