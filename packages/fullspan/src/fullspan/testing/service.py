@@ -73,7 +73,8 @@ class RunningService(ABC):
         """Stop it as an administrator would; nothing of it is left."""
         for launcher in self._launched:
             launcher.terminate()
-            processes.wait_until(lambda launcher=launcher: launcher.poll() is not None, _ACT_S)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                launcher.wait(_ACT_S)
         self.kill()
 
     def kill(self) -> None:
