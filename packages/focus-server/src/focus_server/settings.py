@@ -121,6 +121,8 @@ class AnalyzerSettings(BusSettings):
     first_stream_port: Port = 12301
     """With `fixed_ports`, streams take the first free port from here on; otherwise any free one."""
     max_jobs: int = Field(default=200, ge=1)
+    max_playbacks: int = Field(default=40, ge=1)
+    """Viewers of recordings at once, all streams together: each takes about 30 MB."""
     windows: int = Field(default=30, ge=1, le=100)
     job_unconnected_s: Seconds = 50.0
     job_finished_s: Seconds = 120.0

@@ -118,7 +118,7 @@ class Job(ABC):
 
     @abstractmethod
     def watched(self, stream: int) -> AbstractContextManager[Share]:
-        """Let somebody watch a stream for as long as the context is open."""
+        """Let somebody watch a stream for as long as the context is open. Raises `Refusal` 503 when too many do."""
 
     @abstractmethod
     def end_streams(self, end: End) -> None:

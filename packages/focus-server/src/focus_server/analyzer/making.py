@@ -11,7 +11,7 @@ import grpc
 
 from focus_server.analyzer.configure import Described, Plan, make_answer, plan_job
 from focus_server.analyzer.feed import Feed
-from focus_server.analyzer.history import HistoricJob, plan_history
+from focus_server.analyzer.history import HistoricJob, Places, plan_history
 from focus_server.analyzer.job import Job, JobRecord
 from focus_server.analyzer.jobs import Jobs
 from focus_server.analyzer.live import LiveJob
@@ -27,6 +27,7 @@ from focus_server.contract import (
     ConfigureAnswer,
     ConfigureRequest,
     Refusal,
+    stream_amount,
 )
 from focus_server.errors import FocusError
 from focus_server.recordings import RecordingEntry
@@ -48,6 +49,7 @@ class JobMaker:
         self._wake = wake
         self._limits = ViewerLimits(settings.viewer_wait_s, settings.viewer_wait_bytes)
         self.history = TimedThreads(_HISTORY_THREADS, "history")
+        self._places = Places(settings.max_playbacks)
         self._turn = asyncio.Lock()
 
     async def create(
@@ -104,7 +106,7 @@ class JobMaker:
     def _job(self, record: JobRecord) -> Job:
         now_s = time.monotonic()
         if record.recordings:
-            return HistoricJob(record, now_s, self.history)
+            return HistoricJob(record, now_s, self.history, self._places)
         return LiveJob(record, now_s, self._limits, self._wake)
 
     def _plan(
@@ -118,7 +120,10 @@ class JobMaker:
             sentence = f"All {self._settings.max_jobs} jobs that may live at once do; end one and try again."
             raise Refusal(503, sentence, "capacity", retry_after=5)
         if recordings is not None:
-            return plan_history(request, recordings, self._settings.line_spacing)
+            plan = plan_history(request, recordings, self._settings.line_spacing)
+            playing = sum(job.viewers for job in replaced if isinstance(job, HistoricJob))
+            self._places.check(stream_amount(request.view_type, request.channels.amount), playing)
+            return plan
         samples = self._feed.samples
         if samples is None:
             raise Refusal(503, f"No live view yet: the analyzer is {WAITING_FOR_FIBER}.", "live feed", retry_after=2)

@@ -9,6 +9,7 @@ from structlog.contextvars import bound_contextvars
 
 from focus_server.analyzer.job import Job
 from focus_server.analyzer.viewer import End
+from focus_server.contract import Refusal
 from focus_server.errors import FocusError
 from focus_server.proto import SERVICE, STREAM_DATA, StreamDataRequest
 
@@ -66,9 +67,8 @@ class JobServer:
         if self._end is not None or job is None:
             await _abort(context, self._end or _NO_JOB_YET)
         await _check_stream(job, request.stream_id, context)
-        with bound_contextvars(job=job.id, stream=request.stream_id), job.watched(request.stream_id) as share:
-            while not isinstance(item := await share.next(), End):
-                await context.write(item)
+        with bound_contextvars(job=job.id, stream=request.stream_id):
+            item = await _sent(job, request.stream_id, context)
         if item.code is not grpc.StatusCode.OK:
             await _abort(context, item)
 
@@ -79,6 +79,17 @@ def _read(message: bytes) -> StreamDataRequest:
         return StreamDataRequest.FromString(message)
     except DecodeError:
         return StreamDataRequest(stream_id=-1)
+
+
+async def _sent(job: Job, number: int, context: Context) -> End:
+    """Send a stream until it ends, and give why it has."""
+    try:
+        with job.watched(number) as share:
+            while not isinstance(item := await share.next(), End):
+                await context.write(item)
+            return item
+    except Refusal as refusal:
+        return End(grpc.StatusCode.RESOURCE_EXHAUSTED, refusal.error)
 
 
 async def _check_stream(job: Job, number: int, context: Context) -> None:

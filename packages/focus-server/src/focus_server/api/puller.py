@@ -131,14 +131,17 @@ class Puller:
         self._lines.end(stream, self._clock())
 
     async def _read_once(self, stream: int) -> End:
-        async with self._bridge.viewer(self.job_id, stream) as viewer:
-            while True:
-                await self._lines.room(stream)
-                item = await viewer.next()
-                if isinstance(item, End):
-                    return item
-                if isinstance(item, bytes):
-                    self._lines.add(stream, DataStream.FromString(item), self._clock())
+        try:
+            async with self._bridge.viewer(self.job_id, stream) as viewer:
+                while True:
+                    await self._lines.room(stream)
+                    item = await viewer.next()
+                    if isinstance(item, End):
+                        return item
+                    if isinstance(item, bytes):
+                        self._lines.add(stream, DataStream.FromString(item), self._clock())
+        except Refusal as refusal:
+            return End.refused(refusal)
 
     async def _until_forgotten(self) -> None:
         while (left_s := self._called_s + self._limits.idle_s - self._clock()) > 0:  # noqa: ASYNC110 - it is time that is waited for

@@ -45,7 +45,7 @@ def stream_routes(bridge: Bridge, most_viewers: int) -> APIRouter:
                     _log.info("viewer.left")
         except Refusal as refusal:
             with suppress(WebSocketDisconnect):
-                await _close(websocket, End.error(4000 + refusal.status, refusal.error, "refused"))
+                await _close(websocket, End.refused(refusal))
 
     return router
 

@@ -2,6 +2,7 @@
 
 from focus_server.analyzer.history.job import HistoricJob
 from focus_server.analyzer.history.order import read_order
+from focus_server.analyzer.history.places import Places
 from focus_server.analyzer.history.plan import plan_history
 
-__all__ = ["HistoricJob", "plan_history", "read_order"]
+__all__ = ["HistoricJob", "Places", "plan_history", "read_order"]

@@ -9,6 +9,7 @@ from typing import Final
 
 from focus_server.analyzer.coverage import Coverage
 from focus_server.analyzer.history.cursor import Cursor, Score
+from focus_server.analyzer.history.places import Places
 from focus_server.analyzer.history.playback import Playback
 from focus_server.analyzer.job import Job, JobRecord, State
 from focus_server.analyzer.viewer import End
@@ -19,13 +20,14 @@ _LONGEST_MESSAGE_S: Final = 0.1
 
 
 class HistoricJob(Job):
-    """Plays recordings. `workers` read and compute, beside the loop and beside live views."""
+    """Plays recordings. `workers` read and compute, beside the loop and beside live views; `places` are shared."""
 
     mode = "historic"
 
-    def __init__(self, record: JobRecord, now_s: float, workers: Executor) -> None:
+    def __init__(self, record: JobRecord, now_s: float, workers: Executor, places: Places) -> None:
         super().__init__(record, now_s)
         self._workers = workers
+        self._places = places
         self._playbacks: dict[Playback, int] = {}
         """Each with its stream."""
         self._unplayed = set(range(len(self.shapes)))
@@ -59,18 +61,19 @@ class HistoricJob(Job):
 
     @contextmanager
     def watched(self, stream: int) -> Iterator[Playback]:
-        """Let somebody play a stream from its start for as long as the context is open."""
-        playback = Playback(self._cursor(stream), self._score(stream), self._workers, self._missing.add, self._made)
-        self._playbacks[playback] = stream
-        self._joined()
-        try:
-            yield playback
-        finally:
-            playback.close()
-            if playback.complete:
-                self._unplayed.discard(stream)
-            del self._playbacks[playback]
-            self._left(time.monotonic())
+        """Let somebody play a stream from its start for as long as the context is open. Raises `Refusal` 503."""
+        with self._places.one():
+            playback = Playback(self._cursor(stream), self._score(stream), self._workers, self._missing.add, self._made)
+            self._playbacks[playback] = stream
+            self._joined()
+            try:
+                yield playback
+            finally:
+                playback.close()
+                if playback.complete:
+                    self._unplayed.discard(stream)
+                del self._playbacks[playback]
+                self._left(time.monotonic())
 
     def end_streams(self, end: End) -> None:
         """Tell all viewers why there is no more."""

@@ -7,7 +7,7 @@ from typing import Final, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from focus_server.api.bridge.trunk import Trunk, TrunkLimits
+from focus_server.api.bridge.trunk import Trunk, TrunkLimits, no_such_stream
 from focus_server.api.bridge.viewer import Viewer, ViewerLimits
 from focus_server.contract import Refusal
 from focus_server.jobs import Orchestrator
@@ -55,8 +55,11 @@ class Bridge:
 
     @asynccontextmanager
     async def viewer(self, job_id: str, stream: int) -> AsyncIterator[Viewer]:
-        """Watch a stream of a job for as long as the context is open."""
-        historic = (job_id, stream) not in self._trunks and await self._is_historic(job_id)
+        """Watch a stream of a job for as long as the context is open.
+
+        Raises `Refusal` 404 or 400 when there is no such job, or no such stream.
+        """
+        historic = (job_id, stream) not in self._trunks and await self._is_historic(job_id, stream)
         viewer = Viewer(_NO_LIMITS if historic else self._viewer_limits)
         trunk = self._begin(job_id, stream, patient=True) if historic else self._shared(job_id, stream)
         trunk.join(viewer)
@@ -68,12 +71,17 @@ class Bridge:
                 trunk.scope.cancel()
                 self._forget(trunk)
 
-    async def _is_historic(self, job_id: str) -> bool:
-        """Tell whether a job is known to be historic; the trunk finds out why one that is not known is not there."""
+    async def _is_historic(self, job_id: str, stream: int) -> bool:
+        """Tell whether a job is known to be historic; what is not to be found out now the trunk finds out later."""
         try:
-            return (await self._orchestrator.job(job_id)).metadata.historic
-        except Refusal:
+            job = await self._orchestrator.job(job_id)
+        except Refusal as refusal:
+            if refusal.status < 500:
+                raise
             return False
+        if stream >= job.stream_amount:
+            raise no_such_stream(job, stream)
+        return job.metadata.historic
 
     def _shared(self, job_id: str, stream: int) -> Trunk:
         key = (job_id, stream)

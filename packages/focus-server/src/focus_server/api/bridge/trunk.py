@@ -136,8 +136,7 @@ class Trunk:
         if shown == self._shown:  # otherwise there was newer news meanwhile
             self.show(job.metadata.display)
         if self._stream >= job.stream_amount:
-            sentence = f"Job {self.job_id} has no stream {self._stream}; its streams are 0 to {job.stream_amount - 1}."
-            return End.error(4400, sentence, "no such stream")
+            return End.refused(no_such_stream(job, self._stream))
         if job.metadata.historic and not self._patient:  # it was not to be found when its viewers came
             return End.error(1013, f"Job {self.job_id} plays recordings; connect again to play them.", "connect again")
         opened_at = time.monotonic()
@@ -157,11 +156,13 @@ class Trunk:
         if self._found and self._patient:
             sentence = f"Job {self.job_id} was ended before its recordings were played to the end."
             return End.error(4404, sentence, "job ended")
-        return End.complete() if self._found else End.error(4404, refusal.error, "no such job")
+        return End.complete() if self._found else End.refused(refusal)
 
     def _end_of_call(self, error: grpc.aio.AioRpcError) -> End | None:
         if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
             return End.error(4400, f"Job {self.job_id} has no stream {self._stream}.", "no such stream")
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return End.error(1013, error.details() or "The analyzer plays no more streams now.", "too many playbacks")
         self._why_lost = f"{error.code().name}: {error.details()}"
         return None
 
@@ -230,6 +231,12 @@ class Trunk:
         frame = state_frame(kind, **attributes)
         for viewer in self._viewers:
             viewer.tell(frame)
+
+
+def no_such_stream(job: ConfigureAnswer, stream: int) -> Refusal:
+    """Refuse a stream that a job does not have."""
+    sentence = f"Job {job.job_id} has no stream {stream}; its streams are 0 to {job.stream_amount - 1}."
+    return Refusal(400, sentence, "stream")
 
 
 def _display_frame(display: Display) -> str:

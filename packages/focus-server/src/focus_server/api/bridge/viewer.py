@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from focus_server.contract import Refusal
 from focus_server.proto import DataStream
 
 
@@ -36,6 +37,12 @@ class End:
     def error(cls, code: int, sentence: str, reason: str) -> "End":
         """End because of what the sentence says; codes from 4000 mean that trying again cannot help."""
         return cls(state_frame("error", error=sentence), code, reason)
+
+    @classmethod
+    def refused(cls, refusal: Refusal) -> "End":
+        """End because what is asked for is not there."""
+        reason = {400: "no such stream", 404: "no such job"}.get(refusal.status, "refused")
+        return cls.error(4000 + refusal.status, refusal.error, reason)
 
 
 def state_frame(kind: str, **attributes: Any) -> str:
