@@ -7,14 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fullspan.bundle import Bundle
 from fullspan.errors import UsageError
-from fullspan.run import find_suite, read_expected, summarise
+from fullspan.run import Plan, find_suite, judge, read_expected, summarise
 from fullspan.verdict import Verdict
+from packages.fullspan.tests.commands import Done, environment, fullspan, fullspan_here
 
 STACK = """
 schema: fullspan/stack/1
@@ -79,37 +81,42 @@ def test_slow(stack, evidence):
     evidence.say("the slow test runs")
     time.sleep(60)
 """
+IDLE = """
+schema: fullspan/stack/1
+name: small
+components:
+  idle:
+    run: [sh, -c, "echo on; exec sleep 600"]
+    ready: {log: "^on", timeout_s: 60}
+    stop: {timeout_s: 1}
+"""
 CONFIG = """
 [tool.pytest.ini_options]
+addopts = "-p no:schemathesis -p no:hypothesispytest"
 markers = ["good", "bad", "unsure", "nothing", "skipped", "slow"]
 """
+SUITE_FILE = "suites/small/test_small.py"
 GONE_WITHIN_S = 20.0
+
+
+def write_project(path: Path) -> Path:
+    for name, text in {
+        "stacks/small.yaml": STACK,
+        SUITE_FILE: SUITE,
+        "pyproject.toml": CONFIG,
+    }.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(text)
+    return path
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    for name, text in {
-        "stacks/small.yaml": STACK,
-        "suites/small/test_small.py": SUITE,
-        "pyproject.toml": CONFIG,
-    }.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    return tmp_path
+    return write_project(tmp_path)
 
 
 def command(*options: str) -> list[str]:
     return [sys.executable, "-m", "fullspan", "run", "small", *options]
-
-
-def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("FULLSPAN")}
-
-
-def run(project: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*options), cwd=project, env=environment(), capture_output=True, text=True, timeout=120, check=False
-    )
 
 
 def bundle_of(project: Path) -> Bundle:
@@ -139,8 +146,28 @@ def wait_until_gone(project: Path) -> None:
         time.sleep(0.05)
 
 
-def test_pass_has_verdict_figures_report_and_no_secret(project):
-    done = run(project, "-m", "good", "--seed", "7")
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Done]]:
+    """A run that passes and leaves its stack up."""
+    project = write_project(tmp_path_factory.mktemp("kept"))
+    try:
+        yield project, fullspan(project, "run", "small", "-m", "good", "--seed", "7", "--keep")
+    finally:
+        down = fullspan_here(project, "down", "small")
+    assert down.returncode == 0, down.stderr
+    wait_until_gone(project)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """A run with a result of every kind, one of them expected to be inconclusive."""
+    project = write_project(tmp_path_factory.mktemp("mixed"))
+    (project / "expected.txt").write_text(f"# known\n{SUITE_FILE}::test_unsure: no feed on this machine\n")
+    return project, fullspan(project, "run", "small", "-m", "not slow", "--expect-inconclusive", "expected.txt")
+
+
+def test_pass_has_verdict_figures_report_and_no_secret(kept):
+    project, done = kept
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().endswith("PASS - 1 passed")
     assert "asking the web server" in done.stdout
@@ -157,52 +184,93 @@ def test_pass_has_verdict_figures_report_and_no_secret(project):
     assert said.index("web: started, pid " + next(w for w in said if "web: started" in w).split()[-1]) < said.index(
         "asking the web server"
     )
+
+
+def test_keep_leaves_the_stack_up(kept):
+    project, done = kept
+    assert re.search(r"web.http: http://127\.0\.0\.1:\d+", done.stdout)
+    assert json.loads(fullspan_here(project, "status", "small", "--json").stdout)["phase"] == "ready"
+
+
+def test_a_failure_is_the_verdict_and_nothing_is_left(mixed):
+    project, done = mixed
+    assert done.returncode == 1, done.stdout + done.stderr
+    last = done.stdout.rstrip().splitlines()[-1]
+    counted = "FAIL - 1 passed, 1 failed, 2 inconclusive, 1 inconclusive as expected; "
+    assert last.startswith(f"{counted}test_bad: AssertionError: answers: 0 answers of 1; test_nothing_found_out: "), (
+        last
+    )
+    assert bundle_of(project).run().verdict is Verdict.FAIL
     assert processes_of(project) == []
 
 
 @pytest.mark.parametrize(
-    ("mark", "code", "last"),
+    ("names", "verdict", "said"),
     [
-        ("good or bad or unsure", 1, "FAIL - 1 passed, 1 failed, 1 inconclusive; test_bad: AssertionError: answers: "),
-        ("nothing or skipped", 2, "INCONCLUSIVE - 2 inconclusive; test_nothing_found_out: The test found nothing out."),
+        ("good", "pass", "1 passed"),
+        ("good unsure", "pass", "1 passed, 1 inconclusive as expected"),
+        (
+            "good bad unsure",
+            "fail",
+            "1 passed, 1 failed, 1 inconclusive as expected; test_bad: AssertionError: answers: ",
+        ),
+        ("nothing_found_out skipped", "inconclusive", "2 inconclusive; test_nothing_found_out: The test found nothing"),
+        ("unsure skipped", "inconclusive", "1 inconclusive, 1 inconclusive as expected; test_skipped: skipped: "),
+        ("unsure", "inconclusive", "no result, 1 inconclusive as expected"),
     ],
 )
-def test_what_is_no_pass_is_not_called_one(project, mark, code, last):
-    done = run(project, "-m", mark)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert done.stdout.rstrip().splitlines()[-1].startswith(last)
-    assert bundle_of(project).run().verdict is {1: Verdict.FAIL, 2: Verdict.INCONCLUSIVE}[code]
+def test_what_is_no_pass_is_not_called_one(mixed, names, verdict, said):
+    """What the run recorded is judged again, some of it at a time."""
+    record = bundle_of(mixed[0]).run()
+    tests = [
+        test for test in bundle_of(mixed[0]).results().tests if test.nodeid.partition("::test_")[2] in names.split()
+    ]
+    found, summary = judge(plan(record.expected_inconclusive), 1, tests)
+    assert (found, summary[: len(said)]) == (Verdict(verdict), said)
 
 
-def test_expected_inconclusive_is_accepted_beside_a_pass_only(project):
-    (project / "expected.txt").write_text("# known\nsuites/small/test_small.py::test_unsure: no feed on this machine\n")
-    done = run(project, "-m", "good or unsure", "--expect-inconclusive", "expected.txt")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.rstrip().endswith("PASS - 1 passed, 1 inconclusive as expected")
-    alone = run(project, "-m", "unsure or skipped", "--expect-inconclusive", "expected.txt")
-    assert alone.returncode == 2
-    said = alone.stdout.rstrip().splitlines()[-1]
-    assert said.startswith("INCONCLUSIVE - 1 inconclusive, 1 inconclusive as expected; test_skipped: skipped: "), said
+def plan(expected: dict[str, str]) -> Plan:
+    return Plan(Path("suites/small"), "small", None, None, 1, False, False, expected, ())
+
+
+@pytest.mark.parametrize(("returned", "words"), [(5, "No test of small was chosen"), (3, "pytest ended with 3 before")])
+def test_an_end_without_results_is_a_mistake(returned, words):
+    with pytest.raises(UsageError, match=words):
+        judge(plan({}), returned, [])
+
+
+@pytest.mark.soak
+def test_inconclusive_has_an_exit_code_of_its_own(project):
+    done = fullspan(project, "run", "small", "-m", "nothing or skipped")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout.rstrip().splitlines()[-1].startswith("INCONCLUSIVE - 2 inconclusive; test_nothing_found_out: ")
+    assert bundle_of(project).run().verdict is Verdict.INCONCLUSIVE
 
 
 def test_no_test_chosen_is_a_mistake_not_a_pass(project):
-    done = run(project, "-m", "nothing and good")
+    (project / "stacks" / "small.yaml").write_text(IDLE)
+    done = fullspan_here(project, "run", "small", "-m", "nothing and good")
     assert done.returncode == 3
     assert "No test of small-nothing and good was chosen" in done.stderr
+    assert "so nothing was proven" in (bundle_of(project).run().problem or "")
     assert processes_of(project) == []
 
 
 def test_component_that_cannot_start_is_a_sentence_and_no_residue(project):
-    path = project / "stacks" / "small.yaml"
-    path.write_text(path.read_text().replace("http.server", "no_such_module"))
-    done = run(project, "-m", "good")
+    (project / "stacks" / "small.yaml").write_text(
+        IDLE.replace('sh, -c, "echo on; exec sleep 600"', '"${python}", -m, no_such_module')
+    )
+    done = fullspan_here(project, "run", "small", "-m", "good")
     assert done.returncode == 3
     assert "No module named no_such_module" in done.stderr
     assert bundle_of(project).run().problem is not None
     assert processes_of(project) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 130, marks=pytest.mark.soak), (signal.SIGKILL, -9)],
+)
 def test_however_it_ends_nothing_is_left(project, number, code):
     with subprocess.Popen(
         command("-m", "slow"),
@@ -224,27 +292,6 @@ def test_however_it_ends_nothing_is_left(project, number, code):
         assert process.wait(GONE_WITHIN_S) == code
     wait_until_gone(project)
     assert not (project / "var" / "run" / "small" / "state.json").exists()
-
-
-def test_keep_leaves_the_stack_up(project):
-    try:
-        done = run(project, "-m", "good", "--keep")
-        assert done.returncode == 0, done.stderr
-        assert re.search(r"web.http: http://127\.0\.0\.1:\d+", done.stdout)
-        status = subprocess.run(
-            [sys.executable, "-m", "fullspan", "status", "small", "--json"],
-            cwd=project,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert json.loads(status.stdout)["phase"] == "ready"
-    finally:
-        subprocess.run(
-            [sys.executable, "-m", "fullspan", "down", "small"], cwd=project, env=environment(), check=True, timeout=60
-        )
-    wait_until_gone(project)
 
 
 def test_unknown_suite_names_the_nearest(project, monkeypatch):

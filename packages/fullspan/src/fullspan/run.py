@@ -159,12 +159,12 @@ class Runner:
         self._note(f"{self._plan.name} begins with seed {self._plan.seed}")
         try:
             returned = self._run_on_stack()
+            verdict, summary = judge(self._plan, returned, self._bundle.results().tests)
         except (KeyboardInterrupt, FullspanError) as error:
             problem = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
             self._finish(Verdict.INCONCLUSIVE, f"the run did not come to its end: {problem}", problem)
             click.echo(f"The bundle of what was seen until then: {shown(self._bundle.path)}", err=True)
             raise
-        verdict, summary = self._judge(returned)
         self._finish(verdict, summary)
         self._conclude(verdict, summary)
         return EXIT_CODE[verdict]
@@ -213,22 +213,6 @@ class Runner:
             if "@" not in address:
                 click.echo(f"  {name}: {address}")
 
-    def _judge(self, returned: int) -> tuple[Verdict, str]:
-        """Return verdict and summary; an end of pytest that is no result of tests is a UsageError."""
-        tests = self._bundle.results().tests
-        if returned == pytest.ExitCode.NO_TESTS_COLLECTED or (returned == 0 and not tests):
-            raise UsageError(
-                f"No test of {self._plan.name} was chosen, so nothing was proven.", "Look at -m and SUITE."
-            )
-        if returned not in (0, 1, 2) or not tests:
-            raise UsageError(f"pytest ended with {returned} before it came to a result; see above.")
-        unexpected = [test for test in tests if not self._is_expected(test)]
-        # When all that is left was expected to be inconclusive, nobody has seen anything.
-        return combine(test.verdict for test in unexpected), summarise(unexpected, len(tests) - len(unexpected))
-
-    def _is_expected(self, test: TestRecord) -> bool:
-        return test.verdict is Verdict.INCONCLUSIVE and test.nodeid in self._plan.expected
-
     def _finish(self, verdict: Verdict, summary: str, problem: str | None = None) -> None:
         self._note(f"the run ends: {verdict.value}")
         ended = {"verdict": verdict, "summary": summary, "problem": problem, "ended_wall_ns": time.time_ns()}
@@ -262,6 +246,19 @@ def end(process: subprocess.Popen[bytes]) -> None:
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         process.kill()
         process.wait()
+
+
+def judge(plan: Plan, returned: int, tests: list[TestRecord]) -> tuple[Verdict, str]:
+    """Return verdict and summary of what pytest left; an end that is no result of tests is a UsageError."""
+    if returned == pytest.ExitCode.NO_TESTS_COLLECTED or (returned == 0 and not tests):
+        raise UsageError(f"No test of {plan.name} was chosen, so nothing was proven.", "Look at -m and SUITE.")
+    if returned not in (0, 1, 2) or not tests:
+        raise UsageError(f"pytest ended with {returned} before it came to a result; see above.")
+    unexpected = [
+        test for test in tests if test.verdict is not Verdict.INCONCLUSIVE or test.nodeid not in plan.expected
+    ]
+    # When all that is left was expected to be inconclusive, nobody has seen anything.
+    return combine(test.verdict for test in unexpected), summarise(unexpected, len(tests) - len(unexpected))
 
 
 def summarise(tests: list[TestRecord], expected: int) -> str:

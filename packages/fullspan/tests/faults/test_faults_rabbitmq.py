@@ -13,6 +13,7 @@ import pytest
 from fullspan.faults import Faults, Hang, Kill, Latency
 from fullspan.ledger.hops import connect
 from fullspan.stack.bring_up import open_stack
+from fullspan.stack.processes import RUN_TAG, tagged
 from fullspan.timeline import Timeline
 from fullspan.verdict import Verdict
 
@@ -41,8 +42,13 @@ def broker(tmp_path_factory):
     file = folder / "stacks" / "broker.yaml"
     file.parent.mkdir()
     file.write_text(textwrap.dedent(STACK))
-    with open_stack(str(file)) as stack:
+    events = []
+    with open_stack(str(file), on_event=events.append) as stack:
         yield stack
+    assert tagged(RUN_TAG, stack.run_id) == []
+    said = [event.what for event in events if event.attributes.get("state") == "stopped"]
+    assert said[-1].startswith("rabbitmq: stopped after"), "it went by itself"
+    assert not [event.what for event in events if event.what.startswith("killed what else")]
 
 
 @pytest.fixture
@@ -95,6 +101,7 @@ def test_a_broker_that_hangs_for_five_seconds_answers_again(broker, broken):
     assert can_publish(url, 5)
 
 
+@pytest.mark.soak
 def test_a_broker_that_is_killed_comes_back_on_its_ports(broker, broken):
     url = broker.endpoint("rabbitmq.amqp")
     with broken.active(Kill("rabbitmq")):

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fullspan.stack.processes import wait_until
+from fullspan.stack.processes import look_up, wait_until
+from packages.fullspan.tests.commands import environment
 
 Victim = Literal["command", "supervisor", "both", "all"]
 Phase = Literal["bring-up", "ready", "tear-down"]
@@ -68,7 +69,7 @@ class Trial:
         return self.project / "var" / "run" / "small" / "state.json"
 
     def look(self) -> str | None:
-        """Take note of all ports that are on record; return the phase of the stack."""
+        """Take note of all ports that are on record; return the phase of the stack that lives."""
         try:
             state = json.loads(self.state_file.read_text())
         except (OSError, ValueError):
@@ -76,7 +77,8 @@ class Trial:
         for component in state["components"].values():
             self.ports.update(component["ports"].values())
         self.ports.update(link["listen"][1] for link in state["links"].values())
-        return str(state["phase"])
+        supervisor = state["supervisor"]
+        return str(state["phase"]) if look_up(supervisor["pid"], supervisor["start_time"]) else None
 
     def wait_until_ready(self) -> None:
         assert wait_until(lambda: self.look() == "ready" or self.process.poll() is not None, READY_WITHIN_S)
@@ -140,11 +142,10 @@ def answers(port: int) -> bool:
 def up(project: Path, *options: str) -> Iterator[Trial]:
     """Run `fullspan up small` in a project, in a session of its own; nothing of it is left in any case."""
     (project / "tmp").mkdir(exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FULLSPAN_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "fullspan", "up", "small", *options],
         cwd=project,
-        env=environment | {"TMPDIR": str(project / "tmp")},
+        env=environment(TMPDIR=str(project / "tmp")),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -187,17 +188,3 @@ def spread(count: int, seed: int, victims: Sequence[Victim]) -> list[tuple[Victi
         phase = phases[number % len(phases)]
         trials.append((victims[number % len(victims)], phase, round(source.uniform(0, longest[phase]), 3)))
     return trials
-
-
-def fullspan(project: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end in a project."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FULLSPAN_")}
-    return subprocess.run(
-        [sys.executable, "-m", "fullspan", *words],
-        cwd=project,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from fullspan.stack import Stack
 from fullspan.stack.processes import wait_until
+from packages.fullspan.tests.commands import fullspan_here
 from packages.fullspan.tests.stack.kills import (
     STUBBORN,
     Phase,
     Victim,
     answers,
-    fullspan,
     kill_at,
     processes_of,
     spread,
     up,
 )
 
-COUNT = int(os.environ.get("FULLSPAN_SOAK_KILLS", "9"))
+COUNT = int(os.environ.get("FULLSPAN_SOAK_KILLS", "4"))
+SOAK = pytest.mark.soak
 SEED = int(os.environ.get("FULLSPAN_SOAK_SEED", "1"))
 
 BROKER = """
@@ -48,7 +48,11 @@ def test_nothing_is_left(write_stack, tmp_path: Path, victim: Victim, phase: Pha
 
 @pytest.mark.parametrize(
     ("victim", "phase", "delay_s"),
-    [("both", "bring-up", 3.0), ("supervisor", "ready", 0.0), ("both", "tear-down", 0.7)],
+    [
+        ("supervisor", "ready", 0.0),
+        pytest.param("both", "bring-up", 3.0, marks=SOAK),
+        pytest.param("both", "tear-down", 0.7, marks=SOAK),
+    ],
 )
 def test_nothing_is_left_of_a_broker(write_stack, tmp_path: Path, victim: Victim, phase: Phase, delay_s: float):
     write_stack(BROKER)
@@ -79,37 +83,30 @@ def test_a_killed_janitor_is_replaced(write_stack, tmp_path: Path):
         assert trial.left_over() == []
 
 
-def test_what_is_left_when_even_the_janitor_is_killed_goes_with_the_next_start(write_stack, tmp_path: Path):
+def test_what_is_left_when_even_the_janitor_is_killed_goes_with_the_next_start_and_with_down(
+    write_stack, tmp_path: Path
+):
     write_stack(STUBBORN)
     with up(tmp_path) as trial:
         trial.wait_until_ready()
         assert trial.kill("all") == ["supervisor", "janitor", "command"]
         orphans = set(processes_of(tmp_path))
         assert len(orphans) >= 4
-        with up(tmp_path, "--detach") as again:
-            assert again.process.wait(60) == 0
+        with up(tmp_path) as again:
+            again.wait_until_ready()
+            assert not orphans & set(processes_of(tmp_path))
+            again.kill("all")
             said = again.output()
             assert "had died and left its state; removed" in said
             assert "left by the earlier run: killed " in said
-            assert not orphans & set(processes_of(tmp_path))
-            with Stack.attach(again.state_file) as stack:
-                stack.control.post("/stop")
-                stack.wait_until_down()
+            assert processes_of(tmp_path)
+            done = fullspan_here(tmp_path, "down", "small")
+            assert done.returncode == 0, done.stderr
+            assert "killed " in done.stderr
             assert again.left_over() == []
 
 
-def test_down_removes_what_is_left_when_even_the_janitor_is_killed(write_stack, tmp_path: Path):
-    write_stack(STUBBORN)
-    with up(tmp_path) as trial:
-        trial.wait_until_ready()
-        trial.kill("all")
-        done = fullspan(tmp_path, "down", "small")
-        assert done.returncode == 0, done.stderr
-        assert "killed " in done.stderr
-        assert trial.left_over() == []
-
-
-@pytest.mark.parametrize("delay_s", [0.0, 0.6, 1.2])
+@pytest.mark.parametrize("delay_s", [pytest.param(0.0, marks=SOAK), 0.6, pytest.param(1.2, marks=SOAK)])
 def test_interrupted_while_coming_up(write_stack, tmp_path: Path, delay_s: float):
     write_stack(STUBBORN + "    ready: {log: never, timeout_s: 60}\n")
     with up(tmp_path) as trial:
@@ -121,7 +118,14 @@ def test_interrupted_while_coming_up(write_stack, tmp_path: Path, delay_s: float
         assert trial.left_over() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, marks=SOAK),
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=SOAK),
+    ],
+)
 def test_told_to_end(write_stack, tmp_path: Path, number: signal.Signals):
     write_stack(STUBBORN)
     with up(tmp_path) as trial:

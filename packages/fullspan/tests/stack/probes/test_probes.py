@@ -15,9 +15,15 @@ from fullspan.stack.probes.amqp import AmqpProbe
 from fullspan.stack.probes.http import HttpProbe
 from fullspan.stack.probes.log import LogProbe
 from fullspan.stack.probes.tcp import TcpProbe
-from fullspan.testing import check_probe, running_rabbitmq
+from fullspan.stack.proxy import LinkProxy
+from fullspan.testing import RunningRabbitMQ, check_probe
 
 NO_LOG = Path("/nowhere")
+
+
+@pytest.fixture(scope="module")
+def broker(one_rabbitmq: RunningRabbitMQ) -> RunningRabbitMQ:
+    return one_rabbitmq.virtual_host("probes")
 
 
 @contextlib.asynccontextmanager
@@ -84,25 +90,27 @@ async def test_log_does_what_probes_must(tmp_path: Path):
 
 
 @pytest.mark.anyio
-async def test_amqp_does_what_probes_must(tmp_path: Path):
-    with contextlib.ExitStack() as stack:
-        broker = stack.enter_context(running_rabbitmq(tmp_path))
-        broker.hang()
-        probe = AmqpProbe(broker.amqp_url, NO_LOG, 0)
-        assert "@" not in probe.waits_for, "no password in words"
-        with pytest.raises(NotReady, match=r"for a login at amqp://127[0-9.:]*/: no answer"):
+async def test_amqp_does_what_probes_must(broker: RunningRabbitMQ):
+    probe = AmqpProbe(broker.amqp_url, NO_LOG, 0)
+    assert "@" not in probe.waits_for, "no password in words"
+    broker.hang()
+    try:
+        with pytest.raises(NotReady, match=r"for a login at amqp://127[0-9.:]*/.*: no answer"):
             await wait_ready(probe, 0.3, print)
+    finally:
         broker.resume()
-        await wait_ready(probe, 20, print)
-        wrong = AmqpProbe(broker.amqp_url.replace("test:", "test:x"), NO_LOG, 0)
-        with pytest.raises(NotReady, match="ACCESS_REFUSED"):
-            await wrong.check()
-        broker.kill()
+    await wait_ready(probe, 20, print)
+    wrong = AmqpProbe(broker.amqp_url.replace("test:", "test:x"), NO_LOG, 0)
+    with pytest.raises(NotReady, match="ACCESS_REFUSED"):
+        await wrong.check()
 
-        async def start() -> None:
-            await asyncio.to_thread(broker.start)
-
-        await check_probe(probe, start)
+    later = hold_free_port().release()
+    link = LinkProxy("probe-broker", "127.0.0.1", broker.ports[0], listen_port=later)
+    through = AmqpProbe(broker.amqp_url.replace(f":{broker.ports[0]}/", f":{later}/"), NO_LOG, 0)
+    try:
+        await check_probe(through, link.start)
+    finally:
+        await link.aclose()
 
 
 @pytest.mark.anyio

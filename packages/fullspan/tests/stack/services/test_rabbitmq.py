@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 import psutil
@@ -12,57 +12,73 @@ import pytest
 from fullspan.stack.processes import RUN_TAG, look_up, tagged, wait_until
 from fullspan.stack.services.rabbitmq import RABBITMQ, Broker
 from fullspan.stack.services.rabbitmq_plugins import link_plugins
-from fullspan.testing import running_rabbitmq
+from fullspan.testing import RunningRabbitMQ, running_rabbitmq
 
 
-def test_a_broker_from_start_to_end(tmp_path: Path):
-    with running_rabbitmq(tmp_path / "broker") as broker:
-        address = urlsplit(broker.management_url)
-        auth = (str(address.username), str(address.password))
-        base = f"http://127.0.0.1:{address.port}/api"
-        assert httpx.get(f"{base}/whoami", auth=auth).json()["tags"] == ["administrator"]
-        assert httpx.get(f"{base}/whoami", auth=("test", "wrong")).status_code == 401
-        processes = [psutil.Process(process.pid) for process in broker.processes()]
-        assert {process.name() for process in processes} >= {"beam.smp", "epmd"}
-        for process in processes:
-            assert str(address.password) not in " ".join(process.cmdline())
-            for connection in process.net_connections(kind="tcp"):
-                if connection.status == psutil.CONN_LISTEN:
-                    assert connection.laddr[0] in ("127.0.0.1", "::1"), "only this machine"
-        first = broker.pid
-        httpx.put(f"{base}/queues/%2F/kept", auth=auth, json={"durable": True}).raise_for_status()
-        # The broker's own database writes with a delay; what is not on disk a kill takes with it.
-        data = tmp_path / "broker" / "mnesia"
-        assert wait_until(lambda: any(b"kept" in file.read_bytes() for file in data.rglob("*.[DL]*")), 20, 0.1)
+def test_only_this_machine_and_only_with_the_password(one_rabbitmq: RunningRabbitMQ):
+    address, auth, base = management(one_rabbitmq)
+    assert httpx.get(f"{base}/whoami", auth=auth).json()["tags"] == ["administrator"]
+    assert httpx.get(f"{base}/whoami", auth=("test", "wrong")).status_code == 401
+    processes = [psutil.Process(process.pid) for process in one_rabbitmq.processes()]
+    assert {process.name() for process in processes} >= {"beam.smp", "epmd"}
+    for process in processes:
+        assert str(address.password) not in " ".join(process.cmdline())
+        for connection in process.net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_LISTEN:
+                assert connection.laddr[0] in ("127.0.0.1", "::1"), "only this machine"
 
-        broker.hang()
-        assert {process.state for process in broker.processes()} == {"T"}
-        broker.resume()
-        broker.kill()
+
+def management(broker: RunningRabbitMQ) -> tuple[SplitResult, tuple[str, str], str]:
+    """Return the address of the management API, user and password for it, and where its calls are."""
+    address = urlsplit(broker.management_url)
+    return address, (str(address.username), str(address.password)), f"http://127.0.0.1:{address.port}/api"
+
+
+def test_a_killed_broker_comes_back_with_what_it_had(one_rabbitmq: RunningRabbitMQ):
+    _, auth, base = management(one_rabbitmq)
+    processes = [psutil.Process(process.pid) for process in one_rabbitmq.processes()]
+    first, ports = one_rabbitmq.pid, one_rabbitmq.ports
+    httpx.put(f"{base}/queues/%2F/kept", auth=auth, json={"durable": True}).raise_for_status()
+    # The broker's own database writes with a delay; what is not on disk a kill takes with it.
+    data = one_rabbitmq.folder / "mnesia"
+    assert wait_until(lambda: any(b"kept" in file.read_bytes() for file in data.rglob("*.[DL]*")), 20, 0.1)
+
+    one_rabbitmq.hang()
+    assert {process.state for process in one_rabbitmq.processes()} == {"T"}
+    one_rabbitmq.resume()
+    one_rabbitmq.kill()
+    try:
         assert look_up(first) is None
         assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
+    finally:
+        one_rabbitmq.start()
+    assert one_rabbitmq.pid != first
+    assert one_rabbitmq.ports == ports
+    assert wait_until(lambda: httpx.get(f"{base}/queues/%2F/kept", auth=auth).status_code == 200, 30, 0.2)
+    httpx.delete(f"{base}/queues/%2F/kept", auth=auth).raise_for_status()
 
-        broker.start()
-        assert broker.pid != first
-        assert urlsplit(broker.management_url).port == address.port
-        assert wait_until(lambda: httpx.get(f"{base}/queues/%2F/kept", auth=auth).status_code == 200, 30, 0.2)
+
+@pytest.mark.soak
+def test_stopping_leaves_nothing(tmp_path: Path):
+    with running_rabbitmq(tmp_path / "broker") as broker:
         broker.stop()
         assert broker.processes() == []
 
 
-def test_nothing_is_left_when_the_test_process_is_killed(tmp_path: Path):
+@pytest.mark.parametrize("service", [pytest.param("rabbitmq", marks=pytest.mark.soak), "mongodb"])
+def test_nothing_is_left_when_the_test_process_is_killed(tmp_path: Path, service: str):
     code = (
         "import sys, pathlib, time\n"
-        "from fullspan.testing import running_rabbitmq\n"
-        "with running_rabbitmq(pathlib.Path(sys.argv[1])) as broker:\n"
-        "    print(broker.tag, flush=True)\n"
+        f"from fullspan.testing import running_{service} as running\n"
+        "with running(pathlib.Path(sys.argv[1])) as server:\n"
+        "    print(server.tag, flush=True)\n"
         "    time.sleep(60)\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "broker")]
+    command = [sys.executable, "-c", code, str(tmp_path / "server")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as user:
         assert user.stdout is not None
         tag = user.stdout.readline().strip()
-        assert len(tagged(RUN_TAG, tag)) >= 3
+        assert len(tagged(RUN_TAG, tag)) >= 2
         user.kill()
     assert wait_until(lambda: not tagged(RUN_TAG, tag), 10, 0.1)
 
