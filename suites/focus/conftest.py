@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -16,15 +15,18 @@ from fullspan.stack import Stack
 from fullspan.stack.services.chromium import launch_options
 from fullspan.timeline import Timeline
 from suites.focus.blocks import first_sent
+from suites.focus.feed import fibre_of, metadata_of
 from suites.focus.machine import STOLEN_SHARE, Machine
 from suites.focus.oracle import Fibre
 from suites.focus.outage import Remembered
-from suites.focus.picture import LivePicture, View, choose_view
-from suites.focus.recorded import Recordings
+from suites.focus.picture import CHANNEL, LivePicture, View, choose_view, page_in, site_of
+from suites.focus.recorded import Compared, Recordings
 
-CHANNEL = 711
-FEED_WITHIN_S = 20.0
-WINDOW = {"width": 640, "height": 480}
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what these suites mark."""
+    beside = "beside: outages on the stack's profile `hostile`, while the other outages run on a stack of their own"
+    config.addinivalue_line("markers", beside)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -50,25 +52,12 @@ def focus(stack: Stack) -> Iterator[FocusClient]:
 @pytest.fixture
 def live(focus: FocusClient) -> LiveMetadata:
     """The fibre's metadata, once blocks arrive."""
-    deadline = time.monotonic() + FEED_WITHIN_S
-    while (metadata := focus.live_metadata()).waiting:
-        if time.monotonic() > deadline:
-            raise Inconclusive(f"No live block arrived within {FEED_WITHIN_S:g} s; see the log of `interrogator`.")
-        time.sleep(0.1)
-    return metadata
+    return metadata_of(focus)
 
 
 @pytest.fixture
 def fibre(stack: Stack, live: LiveMetadata) -> Fibre:
-    return Fibre.from_metadata(dict(live.fiber_source), sample_file(stack))
-
-
-def sample_file(stack: Stack) -> Path:
-    """Return the recording that the stack replays."""
-    file = Path(stack.var) / "data" / "sample.npy"
-    if not file.exists():
-        raise Inconclusive(f"The sample recording {file.name} is not there; run `make setup`.")
-    return file
+    return fibre_of(stack, live)
 
 
 @pytest.fixture(scope="session")
@@ -81,9 +70,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport=WINDOW, device_scale_factor=1)
-    yield context.new_page()
-    context.close()
+    with page_in(browser) as page:
+        yield page
 
 
 @pytest.fixture
@@ -105,13 +93,19 @@ def view(fibre: Fibre, live: LiveMetadata) -> View:
 
 @pytest.fixture
 def picture(stack: Stack, page: Page, hops: HopRunner, fibre: Fibre, live: LiveMetadata, view: View) -> LivePicture:
-    return LivePicture(stack, page, hops, fibre, str(live.document.get("site", "local")), view)
+    return LivePicture(stack, page, hops, fibre, site_of(live), view)
+
+
+@pytest.fixture(scope="session")
+def exact() -> set[Compared]:
+    """What of the recordings was found exact so far, in all tests."""
+    return set()
 
 
 @pytest.fixture
-def recordings(stack: Stack, fibre: Fibre, live: LiveMetadata) -> Iterator[Recordings]:
+def recordings(stack: Stack, fibre: Fibre, live: LiveMetadata, exact: set[Compared]) -> Iterator[Recordings]:
     """What was recorded of the fibre."""
-    found = Recordings(stack.endpoint("mongodb.mongo"), fibre, live.number_of_channels)
+    found = Recordings(stack.endpoint("mongodb.mongo"), fibre, live.number_of_channels, exact)
     yield found
     found.close()
 

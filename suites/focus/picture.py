@@ -2,14 +2,15 @@
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import urlencode
 
 import numpy as np
 from numpy.typing import NDArray
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from fullspan.clients import DataStream, Job, LiveMetadata, open_stream
 from fullspan.errors import Inconclusive
@@ -24,6 +25,9 @@ EXCHANGE = "prisma"
 SHOT_EVERY_S = 0.2
 OPEN_WITHIN_MS = 15_000
 NEIGHBOURS = (-1, 1, -2, 2)
+CHANNEL = 711
+"""What a picture of one channel shows, when nothing else is asked for."""
+WINDOW: ViewportSize = {"width": 640, "height": 480}
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +302,19 @@ class LivePicture:
         if codes.shape != expected.shape:
             return float("inf")
         return float(np.abs(codes.astype(np.int64) - expected).max())
+
+
+@contextmanager
+def page_in(browser: Browser) -> Iterator[Page]:
+    """Give a page of its own in a browser, whose pixels are the screen's."""
+    context = browser.new_context(viewport=WINDOW, device_scale_factor=1)
+    yield context.new_page()
+    context.close()
+
+
+def site_of(live: LiveMetadata) -> str:
+    """Return the site whose blocks a live feed is made of."""
+    return str(live.document.get("site", "local"))
 
 
 def _integer(header: Mapping[str, object], name: str) -> int:

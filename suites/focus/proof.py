@@ -35,13 +35,13 @@ class Window:
         return range(self.first, self.last + 1)
 
     @classmethod
-    def of(cls, picture: LivePicture, until_wall_ns: int) -> "Window":
-        """Return the rows due between the observers' readiness and a moment."""
+    def of(cls, picture: LivePicture, until_wall_ns: int, since_wall_ns: int = 0) -> "Window":
+        """Return the rows due between the observers' readiness, or a later moment, and another moment."""
         if picture.ready is None:
             raise Inconclusive("The picture was never opened.")
         grid = picture.grid
         # The blocks of the first row must have been published after the observers were ready, so one window later.
-        first = grid.row_at(picture.ready.wall_ns) + 2 + grid.nfft // grid.hop
+        first = grid.row_at(max(picture.ready.wall_ns, since_wall_ns)) + 2 + grid.nfft // grid.hop
         return cls(first, grid.row_at(until_wall_ns))
 
 

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import anyio
@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 LINES = 20
 ENOUGH = 2 * LINES
 SHORT = (connections_left_open, large_bodies, garbage_to_the_stream_port)
+"""One after the other in `make test`; `make soak` has each one alone."""
 MOST_MORE = 100 * 2**20
 """Bytes that a process may take more under an assault; what is kept for 1000 connections and their bodies is less."""
 WaitUntil = Callable[[Callable[[], bool], float, str], None]
@@ -115,9 +116,11 @@ def watched(focus: FocusClient, wait_until: WaitUntil) -> Iterator[tuple[Job, li
 
 
 @pytest.mark.parametrize(
-    "assault",
-    [pytest.param(assault, marks=[] if assault in SHORT else pytest.mark.soak) for assault in ASSAULTS],
-    ids=lambda assault: assault.__name__.replace("_", "-"),
+    "assaults",
+    [
+        pytest.param(SHORT, id="short-ones"),
+        *(pytest.param([it], marks=pytest.mark.soak, id=it.__name__.replace("_", "-")) for it in ASSAULTS),
+    ],
 )
 def test_an_assault_costs_viewers_no_line_and_the_server_little_memory(
     stack: Stack,
@@ -126,20 +129,23 @@ def test_an_assault_costs_viewers_no_line_and_the_server_little_memory(
     evidence: Evidence,
     wait_until: WaitUntil,
     machine: Machine,
-    assault: Assault,
+    assaults: Sequence[Assault],
 ) -> None:
     assert not live.waiting
     with watched(focus, wait_until) as (job, viewers, pages):
         target = Target(*itself(stack), job)
         jobs = {it.job_id for it in focus.jobs()}
         memory, began = Memory(stack), time.monotonic()
-        asked_s = under(assault, target, focus, memory)
+        asked_s: list[float] = []
+        for assault in assaults:
+            evidence.say(f"{assault.__name__} begins")
+            asked_s += under(assault, target, focus, memory)
         seen = [len(viewer.rows) for viewer in viewers]
         on = lambda: all(len(v.rows) > n + ENOUGH for v, n in zip(viewers, seen, strict=True))  # noqa: E731
         wait_until(on, 20, "lines that go on after the assault")
         took_s = time.monotonic() - began
         after = {it.job_id for it in focus.jobs()}
-    evidence.say(f"{assault.__name__} took {took_s:.1f} s and met {dict(target.met)}")
+    evidence.say(f"it took {took_s:.1f} s and met {dict(target.met)}")
     evidence.finding(contiguous("lines during the assault", viewers, began, time.monotonic(), ENOUGH))
     dropped = sum(page.dropped for page in pages) + sum(len(viewer.broke_s) for viewer in viewers[1:])
     verdict = Verdict.FAIL if dropped or after != jobs else Verdict.PASS

@@ -37,7 +37,7 @@ def portal() -> Iterator[BlockingPortal]:
     "down_s",
     [
         pytest.param(SHORT_S, marks=pytest.mark.demo, id="short"),
-        pytest.param(LONG_S, marks=pytest.mark.outages, id="long"),
+        pytest.param(LONG_S, marks=[pytest.mark.outages, pytest.mark.beside], id="long"),
     ],
 )
 def test_no_live_line_is_missing_while_mongodb_is_away(
