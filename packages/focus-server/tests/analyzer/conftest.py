@@ -19,8 +19,6 @@ import grpc.aio
 import httpx
 import numpy as np
 import pytest
-from scipy.signal import spectrogram
-from scipy.signal.windows import hann
 
 from focus_server.analyzer.engine import Engine
 from focus_server.analyzer.feed import Feed
@@ -47,6 +45,10 @@ class Oracle:
     @staticmethod
     def amplitude(samples, fs, nfft, hop, scale=1.0):
         """A of each line [..., line, bin] of `samples` [..., time]."""
+        # Takes a second, also where no test asks it.
+        from scipy.signal import spectrogram
+        from scipy.signal.windows import hann
+
         _, _, power = spectrogram(
             samples.astype(np.float64) * scale,
             fs=float(fs),
@@ -275,19 +277,32 @@ class AnalyzerProcess:
         return httpx.AsyncClient(transport=transport, base_url="http://analyzer", timeout=WAIT_S)
 
 
-@pytest.fixture
-def analyzer_process(tmp_path):
-    """Make analyzers that are not started yet: analyzer_process(url, **settings); they are ended with the test."""
+@contextlib.contextmanager
+def analyzers(folder):
     made = []
 
     def make(url, **settings):
-        made.append(AnalyzerProcess(tmp_path, url, **settings))
+        made.append(AnalyzerProcess(folder, url, **settings))
         return made[-1]
 
     yield make
     for process in made:
         if process.process is not None and process.process.poll() is None:
             process.end()
+
+
+@pytest.fixture
+def analyzer_process(tmp_path):
+    """Make analyzers that are not started yet: analyzer_process(url, **settings); they are ended with the test."""
+    with analyzers(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared_analyzer_process(tmp_path_factory):
+    """As `analyzer_process`, for all tests of a file; one that kills it starts it again."""
+    with analyzers(tmp_path_factory.mktemp("analyzer")) as make:
+        yield make
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 
 import anyio
 import httpx
@@ -10,8 +9,11 @@ import numpy as np
 import pytest
 import uvicorn
 
+from focus_server.analyzer.control import Control
+from focus_server.analyzer.intake import Intake
 from focus_server.api import create_app
 from focus_server.contract import ConfigureRequest, task_key
+from focus_server.fiber.broker import BrokerAddress
 from focus_server.jobs import LocalAnalyzer
 from focus_server.settings import ServeSettings
 
@@ -22,32 +24,45 @@ WAIT_S = 20
 
 
 @pytest.fixture
-def lonely(analyzer_process):
-    """An analyzer without a broker, which forgets what was played half a second ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    process = analyzer_process(f"amqp://guest:guest@127.0.0.1:{port}/", job_finished_s=0.5)
-    process.start(ready={"analyzer.ready"})
-    return process
+async def serve():
+    """Serve an application in this process: await serve(app, **where) gives the server."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(app, **where):
+            server = uvicorn.Server(uvicorn.Config(app, log_config=None, **where))
+            server.capture_signals = contextlib.nullcontext
+            task = asyncio.create_task(server.serve())
+            stack.push_async_callback(ended, server, task)
+            with anyio.fail_after(WAIT_S):
+                while not server.started:  # noqa: ASYNC110 - it has no event for it
+                    await anyio.sleep(0.01)
+            return server
+
+        yield start
+
+
+async def ended(server, task):
+    server.should_exit = True
+    await task
 
 
 @pytest.fixture
-async def http(lonely):
+async def lonely(bench, serve, tmp_path):
+    """The socket of an analyzer without a broker, which forgets what was played half a second ago."""
+    made = await bench(job_finished_s=0.5)
+    intake = Intake(BrokerAddress("amqp://127.0.0.1:1/"), "local", made.feed, made.engine.wake)
+    socket = tmp_path / "analyzer.sock"
+    await serve(Control(made.feed, intake, made.jobs, made.maker).app, uds=str(socket))
+    return socket
+
+
+@pytest.fixture
+async def http(lonely, serve):
     """A client of a server of this process."""
-    config = uvicorn.Config(
-        create_app(ServeSettings(analyzer_socket=lonely.socket)), host="127.0.0.1", port=0, log_config=None
-    )
-    server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext
-    task = asyncio.create_task(server.serve())
-    with anyio.fail_after(WAIT_S):
-        while not server.started:  # noqa: ASYNC110 - it has no event for it
-            await anyio.sleep(0.01)
+    server = await serve(create_app(ServeSettings(analyzer_socket=lonely)), host="127.0.0.1", port=0)
     host, port = server.servers[0].sockets[0].getsockname()
     async with httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False) as client:
         yield client
-    server.should_exit = True
-    await task
 
 
 @pytest.fixture
@@ -60,7 +75,7 @@ def recordings(archive, source):
 async def test_all_rows_come_once_then_the_playback_is_complete(lonely, http, recordings, watch, body):
     times = {"start_time": T0_S, "end_time": T0_S + 6}
     wanted = body(view=0, channels=(1, 5), nfftSelection=256, overlap=0.5, **times) | {"displayInfo": {"height": 3}}
-    async with LocalAnalyzer(lonely.socket) as local:
+    async with LocalAnalyzer(lonely) as local:
         answer = await local.configure(ConfigureRequest.read(wanted), task_key("played"), recordings)
     assert (await http.get("/waterfall/played/2")).status_code == 200  # from here on the job does not end by itself
     streams = [await watch(answer.model_dump(mode="json"), stream, first=False) for stream in range(3)]
@@ -85,6 +100,6 @@ async def test_all_rows_come_once_then_the_playback_is_complete(lonely, http, re
         assert (row["startTimestamp"], row["endTimestamp"]) == (begin_ms, begin_ms + 256)
     assert rows[-1]["sensors"][4] == {"id": 4, "intensity": [None] * 129}
     with anyio.fail_after(WAIT_S):
-        while (response := await http.get("/waterfall/played/1")).status_code == 208:  # noqa: ASYNC110 - it happens in another process
+        while (response := await http.get("/waterfall/played/1")).status_code == 208:  # noqa: ASYNC110 - it has no event
             await anyio.sleep(0.05)
     assert (response.status_code, response.json()["error"]) == (404, "Invalid job_id")

@@ -1,4 +1,4 @@
-"""A replayed fibre, a broker that hangs, and the analyzer between them, each its own process, by the wall clock."""
+"""A replayed fibre, a broker that hangs and dies, and the analyzer between them, each its own process."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def recording(tmp_path):
 
 @pytest.fixture
 def replay(recording, rabbitmq, tmp_path):
-    """Play the recording as a fibre: replay(site) until the block ends."""
+    """Play the recording as a fibre until the block ends: `with replay(site) as said`; said() are its events."""
 
     @contextlib.contextmanager
     def play(site):
@@ -42,7 +43,7 @@ def replay(recording, rabbitmq, tmp_path):
             subprocess.Popen(command, env=environment, stderr=log, cwd=tmp_path) as process,
         ):
             try:
-                yield
+                yield lambda: [json.loads(line)["event"] for line in Path(log.name).read_text().splitlines()]
             finally:
                 process.terminate()
 
@@ -65,36 +66,64 @@ class Latency:
         return condition(self)
 
 
-async def test_a_hang_of_the_broker_loses_no_line_and_is_caught_up_at_once(
+async def test_a_broker_that_hangs_and_is_killed_costs_no_line(
     analyzer, replay, rabbitmq, recording, watch, oracle, until, body, unused_site
 ):
-    with replay(unused_site):
+    with replay(unused_site) as said:
         async with analyzer(site=unused_site).client() as client:
 
             async def live():
                 return (await client.get("/status")).json()["feed"]["state"] == "live"
 
             await until(live, "the feed is live")
-            wanted = body(channels=(1, CHANNELS), nfftSelection=256, lines_per_second=20)
+            wanted = body(channels=(1, CHANNELS), nfftSelection=256, lines_per_second=10)
             response = await client.post("/jobs", json=wanted)
             assert response.status_code == 200, response.text
             answer = response.json()
             rows = await watch(answer)
-            await rows.read_to(30)
-            latency = Latency(answer, rows)
+            await rows.read_to(10)
+            hung = Latency(answer, rows)
             rabbitmq.hang()
             try:
                 await asyncio.sleep(HANG_S)
             finally:
                 rabbitmq.resume()
-            await rows.read(lambda _: latency(lambda it: it.worst_s > HANG_S - 1 and it.newest_s < 1.0), timeout=15)
+            await rows.read(lambda _: hung(lambda it: it.worst_s > HANG_S - 1 and it.newest_s < 1.0), timeout=15)
+            assert "interrogator.disconnected" not in said()  # a short hang is waited for
+
+            rabbitmq.kill()
+            try:
+                await is_named(rabbitmq, client, wanted, until)
+                await until(lambda: "interrogator.disconnected" in said(), "the interrogator notices")
+            finally:
+                await asyncio.to_thread(rabbitmq.start)
+            killed = Latency(answer, rows)
+            await rows.read(lambda _: killed(lambda it: it.worst_s > 2.0 and it.newest_s < 1.0), timeout=40)
+            await until(live, "the feed is live again")
+            assert (await client.get("/status")).json()["rabbitmq"]["state"] == "up"
             state = (await client.get(f"/jobs/{answer['job_id']}/state")).json()
+    assert said().count("interrogator.connected") == 2
     assert rows.order == list(range(rows.order[0], rows.order[-1] + 1))
-    assert (state["missing_lines"], state["dropped_lines"]) == (0, 0)
+    assert (state["viewers"], state["missing_lines"], state["dropped_lines"]) == (1, 0, 0)
     grid = answer["metadata"]["grid"]
     first = (grid["first_line"] + rows.order[0]) * grid["hop"]
     end = (grid["first_line"] + rows.order[-1]) * grid["hop"] + grid["nfft"]
     formula = ReplayFormula(Recording.load(recording), ReplayOptions(channels=CHANNELS))
     counts = formula.samples(first, end - first).T
-    expected = oracle.amplitude(counts, 1000, 256, 50, scale=float(formula.scale)).swapaxes(0, 1)
+    expected = oracle.amplitude(counts, 1000, 256, 100, scale=float(formula.scale)).swapaxes(0, 1)
     assert oracle.deviation_db(rows.stack(), expected) < 0.01
+
+
+async def is_named(rabbitmq, client, wanted, until):
+    """While RabbitMQ is away, who wants a job is told so, and the state says so without its password."""
+
+    async def refused():
+        response = await client.post("/jobs", json=wanted)
+        return response if response.status_code == 503 else None
+
+    response = await until(refused, "a job is refused")
+    assert "RabbitMQ" in response.json()["error"]
+    assert int(response.headers["Retry-After"]) > 0
+    state = (await client.get("/status")).json()["rabbitmq"]
+    assert state["state"] == "down"
+    assert rabbitmq.amqp_url.split(":")[2].split("@")[0] not in state["detail"]

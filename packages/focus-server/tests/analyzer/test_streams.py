@@ -122,6 +122,40 @@ async def test_multichannel_streams_carry_consecutive_groups(filled, fibre, watc
         assert oracle.deviation_db(rows.stack(), wanted, first_bin=13) < 0.01
 
 
+async def test_nan_channels_are_nan_and_the_others_agree(bench, source, watch, oracle):
+    data = np.random.default_rng(4).standard_normal((70, 6000)).astype(np.float32)
+    data[[6, 65]] = np.nan
+    fibre = source(data)
+    made = await bench()
+    made.announce(fibre)
+    made.give(*blocks(fibre, 0, 20))
+    answer = await made.create(view=0, channels=(1, 70), nfftSelection=512)
+    watched = [await watch(answer, stream) for stream in range(3)]
+    made.give(*blocks(fibre, 20, 60))
+    for (low, high), rows in zip([(1, 24), (25, 47), (48, 70)], watched, strict=True):
+        await rows.read_to((6000 - 512) // 256 - answer["metadata"]["grid"]["first_line"])
+        found = rows.stack()
+        broken = [channel - low for channel in (7, 66) if low <= channel <= high]
+        assert np.isnan(found[:, broken]).all()
+        wanted = expected(oracle, fibre, answer, rows, (low, high))
+        good = [index for index in range(high - low + 1) if index not in broken]
+        assert oracle.deviation_db(found[:, good], wanted[:, good]) < 0.01
+
+
+async def test_with_a_hop_beyond_the_window_rows_are_mean_powers(filled, fibre, watch, oracle):
+    answer = await filled.create(channels=(1, 2), nfftSelection=256, lines_per_second=1)
+    rows = await watch(answer)
+    filled.give(*blocks(fibre, 20, BLOCKS))
+    await rows.read_to(6)
+    first = answer["metadata"]["grid"]["first_line"]
+    for index in rows.order:
+        begin = (first + index) * 1000
+        starts = [begin + start for start in (0, 248, 496, 744)]
+        windows = np.stack([fibre.data[:2, start : start + 256] for start in starts], axis=1)
+        power = oracle.amplitude(windows, 1000, 256, 256, scale=0.125)[..., 0, :] ** 2
+        assert oracle.deviation_db(rows.values[index], np.sqrt(power.mean(axis=1))) < 0.01
+
+
 async def test_waterfall_rows_have_one_value_for_each_channel(filled, fibre, watch):
     answer = await filled.create(view=2, channels=(3, 120))
     assert (answer["frequencies_amount"], answer["lines_dt"]) == (0, 0.05)

@@ -10,6 +10,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from yarl import URL
+
+from fullspan.stack.proxy import CLEAR, LinkProxy, Toxics
 
 pytestmark = pytest.mark.anyio
 
@@ -41,48 +44,62 @@ def due_ns(block) -> float:
     return block.t0_ns + end_of(block) * 10**9 * block.fs_den / block.fs_num
 
 
-async def test_every_block_is_the_formula_at_1999_976_samples_a_second(player, reader, rabbitmq, expected_data):
+class Link:
+    """A way to the broker that can be broken; `url` leads through it."""
+
+    def __init__(self, proxy: LinkProxy, url: str) -> None:
+        self._proxy = proxy
+        self.url = str(URL(url).with_port(proxy.address[1]))
+
+    def breaks(self) -> None:
+        """Reset every connection, and each new one."""
+        self._proxy.set_toxics(Toxics(reset=True))
+
+    def holds(self) -> None:
+        self._proxy.set_toxics(CLEAR)
+
+
+@pytest.fixture
+async def link(rabbitmq):
+    url = URL(rabbitmq.amqp_url)
+    proxy = LinkProxy("interrogator-rabbitmq", url.host, url.port)
+    await proxy.start()
+    yield Link(proxy, rabbitmq.amqp_url)
+    await proxy.aclose()
+
+
+async def test_every_block_is_the_formula(player, reader, rabbitmq, expected_data):
+    """At 1999.976 samples/s, in float32, with an offset and channels of NaN; the other tests play int16 at 1000."""
+    options = ("--fs", "1999.976", "--dtype", "float32", "--dc", "12.5", "--nan-channels", "3,63-66", "--seed", "9")
     async with reader(rabbitmq.amqp_url, "exact") as seen:
-        with player(rabbitmq.amqp_url, "--site", "exact", "--fs", "1999.976", "--seed", "9", *CHANNELS) as running:
-            await seen.wait_blocks(40 * GROUPS)
+        with player(rabbitmq.amqp_url, "--site", "exact", *options, *CHANNELS) as running:
+            await seen.wait_blocks(20 * GROUPS)
             assert running.end() == 0
         await seen.wait(lambda: bool(seen.announcements), "an announcement")
     announced = seen.announcements[0]
     assert (announced.fs_num, announced.fs_den, announced.number_of_channels) == (249997, 125, 130)
+    source = announced.fiber_source
+    assert (source["dc"], source["nan_channels"], source["scale"]) == (12.5, [3, 63, 64, 65, 66], "1")
     assert len(seen.first_arrivals()) == len(seen.arrivals)  # nothing twice without a fault
     for group, blocks in enumerate(by_group(seen.first_arrivals())):
         check_contiguous(blocks)
+        broken = [[2, 62, 63], [0, 1], []][group]
         for block in blocks:
             assert (block.ch_first, block.ch_last) == (64 * group + 1, min(64 * group + 64, 130))
             assert (block.fs_num, block.fs_den, block.t0_ns) == (249997, 125, announced.t0_ns)
             number = round(Fraction(block.first_sample * 10 * 125, 249997))
             assert block.first_sample == number * 249997 // 1250  # on the grid of 100 ms
-            np.testing.assert_array_equal(block.data, expected_data(block, announced.fiber_source))
+            assert np.flatnonzero(np.isnan(block.data).all(axis=0)).tolist() == broken
+            np.testing.assert_array_equal(block.data, expected_data(block, source))
     lateness = [(arrival.wall_ns - due_ns(arrival.block)) / 1e9 for arrival in seen.arrivals]
     assert min(lateness) >= 0  # no block before its last sample was due
     assert np.median(lateness) < 0.5
 
 
-async def test_float32_with_an_offset_and_nan_channels(player, reader, rabbitmq, expected_data):
-    options = ("--dtype", "float32", "--dc", "12.5", "--nan-channels", "3,63-66", *CHANNELS)
-    async with reader(rabbitmq.amqp_url, "nan") as seen:
-        with player(rabbitmq.amqp_url, "--site", "nan", *options) as running:
-            await seen.wait_blocks(10 * GROUPS)
-            running.end()
-        await seen.wait(lambda: bool(seen.announcements), "an announcement")
-    source = seen.announcements[0].fiber_source
-    assert (source["dc"], source["nan_channels"], source["scale"]) == (12.5, [3, 63, 64, 65, 66], "1")
-    for arrival in seen.arrivals:
-        np.testing.assert_array_equal(arrival.block.data, expected_data(arrival.block, source))
-    first, second, third = (blocks[0].data for blocks in by_group(seen.first_arrivals()))
-    assert np.flatnonzero(np.isnan(first).all(axis=0)).tolist() == [2, 62, 63]
-    assert np.flatnonzero(np.isnan(second).all(axis=0)).tolist() == [0, 1]
-    assert np.isfinite(third).all()
-
-
-async def test_a_hung_broker_gets_the_backlog_at_once_and_in_order(player, reader, rabbitmq, expected_data):
+async def test_a_hang_and_a_lost_connection_cost_no_block_and_no_order(player, reader, rabbitmq, link, expected_data):
+    """The broker hangs for a moment; then the connection to it breaks, and the next one is that of a retry."""
     async with reader(rabbitmq.amqp_url, "hang") as seen:
-        with player(rabbitmq.amqp_url, "--site", "hang", *CHANNELS) as running:
+        with player(link.url, "--site", "hang", *CHANNELS) as running:
             await seen.wait_blocks(5 * GROUPS)
             rabbitmq.hang()
             try:
@@ -95,22 +112,13 @@ async def test_a_hung_broker_gets_the_backlog_at_once_and_in_order(player, reade
             assert time.time_ns() - resumed_ns < 2e9
             await running.wait_event("caught_up", 3)
             assert not running.events("disconnected")  # a short hang is waited for
-            running.end()
-    source = seen.announcements[0].fiber_source
-    for blocks in by_group(seen.first_arrivals()):
-        check_contiguous(blocks)
-        for block in blocks:
-            np.testing.assert_array_equal(block.data, expected_data(block, source))
-
-
-async def test_a_killed_broker_loses_nothing(player, reader, rabbitmq, expected_data):
-    async with reader(rabbitmq.amqp_url, "killed") as seen:
-        with player(rabbitmq.amqp_url, "--site", "killed", *CHANNELS) as running:
-            await seen.wait_blocks(10 * GROUPS)
-            rabbitmq.kill()
-            await running.wait_event("disconnected")
-            await asyncio.to_thread(rabbitmq.start)
-            await seen.wait(lambda: due_ns(seen.arrivals[-1].block) > time.time_ns() - 1e9, "a fresh block")
+            link.breaks()
+            try:
+                await running.wait_event("disconnected")
+            finally:
+                link.holds()
+            broken_ns = time.time_ns()
+            await seen.wait(lambda: due_ns(seen.arrivals[-1].block) > broken_ns, "a block due after the break")
             await running.wait_event("resent", 5)
             running.end()
         assert len(running.events("connected")) == 2

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import signal
 from dataclasses import dataclass
 from typing import Any
 
@@ -257,60 +256,3 @@ async def test_announcements_are_no_commands_whatever_the_site_is_called(listeni
     await sender.send("colormap", {"colormap": "jet"})
     await until(lambda: shown(listening, answer) == ((1, 1), "jet", None), "what came after it is obeyed")
     assert await sender.dead() is None
-
-
-@pytest.mark.slow
-async def test_after_kill_9_the_analyzer_has_what_was_commanded_before_and_meanwhile(
-    analyzer, publisher, sender, source, body, until, watch, unused_site
-):
-    fibre = source((np.random.default_rng(1).standard_normal((5, 8000)) * 3000).astype(np.int16), site=unused_site)
-
-    async def play(first, end):
-        await publisher.announce(fibre)
-        for number in range(first, end):
-            await publisher.send(fibre.block(number, 0))
-
-    running = analyzer(site=unused_site)
-    await until(lambda: "commands.up" in [event["event"] for event in running.events()], "commands are read")
-    async with running.client() as client:
-
-        async def live():
-            return (await client.get("/status")).json()["feed"]["state"] == "live"
-
-        await play(0, 40)
-        await until(live, "the feed is live")
-        answer = (await client.post("/jobs", json=body(channels=(1, 2)))).json()
-        mine = answer["job_id"]
-        await sender.send(f"{mine}.roi", {"start": 4, "end": 5})
-        await sender.send("caxis", {"min": -60, "max": -20})
-
-        async def obeyed():
-            now = (await client.get(f"/jobs/{mine}")).json()
-            return now["channel_to_stream_index"] == {"4": 0, "5": 0} and now["metadata"]["display"]["caxis"]
-
-        assert await until(obeyed, "roi and caxis") == {"min": -60.0, "max": -20.0}
-        await sender.send("monitor_queues", b"")
-        await until(lambda: logged(running, "command.monitor_queues"), "it is logged")
-        (event,) = logged(running, "command.monitor_queues")
-        assert (event["job"], event["viewers"], event["waiting_messages"], event["waiting_bytes"]) == (mine, 0, 0, 0)
-    running.end(signal.SIGKILL)
-    await sender.send(f"{mine}.colormap", {"colormap": "viridis"})
-    running.start()
-    async with running.client() as client:
-
-        async def as_commanded():
-            now = (await client.get(f"/jobs/{mine}")).json()
-            return now["metadata"]["display"]["colormap"] and now
-
-        now = await until(as_commanded, "what was sent meanwhile is obeyed")
-        assert now["metadata"]["display"] == {"caxis": {"min": -60.0, "max": -20.0}, "colormap": "viridis"}
-        assert (now["channel_to_stream_index"], now["channel_amount"]) == ({"4": 0, "5": 0}, 2)
-        rows = await watch(now, first=False)
-        await play(40, 80)
-        await rows.read_to(0)
-        assert (rows.messages[0].start_channel, rows.messages[0].end_channel) == (4, 5)
-    assert running.end() == 0
-
-
-def logged(running, name):
-    return [event for event in running.events() if event["event"] == name]
