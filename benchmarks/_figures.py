@@ -1,14 +1,36 @@
-"""What every benchmark prints: the machine, raw samples, median, p95."""
+"""What every benchmark has in common: how much is measured, and what is printed of it."""
 
+import argparse
 import os
 import platform
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+QUICK_N = 3
+
+
+def options(doc: str | None, n: int, of: str) -> argparse.ArgumentParser:
+    """Make the options that all have: `n` samples `of` something, and a form that only shows that the script works."""
+    parser = argparse.ArgumentParser(description=str(doc).splitlines()[0])
+    parser.add_argument("-n", type=int, help=f"{of} (default {n}, {QUICK_N} when quick)")
+    parser.add_argument("--quick", action="store_true", help="little data for a few seconds; its figures say nothing")
+    parser.set_defaults(usual=n)
+    return parser
+
+
+def read(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the options, with `n` as it was given or as it usually is, and print what the figures are measured on."""
+    given = parser.parse_args()
+    given.n = given.n or (min(QUICK_N, given.usual) if given.quick else given.usual)
+    print_machine()
+    if given.quick:
+        print("quick: little data, and other work beside it; these figures say nothing")
+    return given
+
 
 def print_machine() -> None:
-    """Print what the figures were measured on."""
+    """Print what the figures are measured on."""
     cpu = "unknown processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

@@ -5,25 +5,24 @@ analyzer, server); the time runs from the moment the page sends POST /configure 
 shows a line. Beside it, as the limit that no page can beat: the same request and the first row over gRPC, no browser.
 """
 
-import argparse
 import time
 
-from _figures import print_machine, show
+from _figures import options, read, show
+from _stack import add_option, the_stack, wait_until_fed
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from playwright.sync_api import Page, sync_playwright
 
-from fullspan.clients import FocusClient, open_stream
+from fullspan.clients import FocusClient, Wishes, open_stream
 from fullspan.ledger.hops import CanvasReader
-from fullspan.stack import Stack, open_stack
+from fullspan.stack import Stack
 from fullspan.stack.services.chromium import launch_options
 from suites.focus.picture import View
 from suites.focus.strip import read_rows
 
 LINES_PER_SECOND = 20
 NFFT = 256
-FILLED_WITHIN_S = 30.0
 DRAWN_WITHIN_S = 15.0
-VIEW = View(channel=711, low_db=-250.0, high_db=-100.0, nfft=NFFT, lines_per_second=LINES_PER_SECOND, height=64)
+VIEW = View(channel=111, low_db=-250.0, high_db=-100.0, nfft=NFFT, lines_per_second=LINES_PER_SECOND, height=64)
 
 
 def page_ms(page: Page, base: str) -> float:
@@ -56,25 +55,12 @@ def stream_ms(client: FocusClient, portal: BlockingPortal) -> float:
     return elapsed
 
 
-def wait_for_ring(client: FocusClient) -> None:
-    """Wait until a job of this view is answered without filling first."""
-    deadline = time.monotonic() + FILLED_WITHIN_S
-    while time.monotonic() < deadline:
-        if not client.live_metadata().waiting:
-            job = client.configure(VIEW.channel, nfft=NFFT, height=VIEW.height)
-            client.cancel(job.job_id)
-            if job.ready_in_s == 0:
-                return
-        time.sleep(0.2)
-    raise TimeoutError(f"the ring was not filled within {FILLED_WITHIN_S:g} s")
-
-
 def measure(stack: Stack, n: int) -> tuple[list[float], list[float]]:
     """Take n samples of each kind in turn; a sample before the first only warms up."""
     base = stack.endpoint("focus.http")
     pages, streams = [], []
     with FocusClient(base) as client, start_blocking_portal() as portal, sync_playwright() as playwright:
-        wait_for_ring(client)
+        wait_until_fed(client, VIEW.channel, Wishes(nfft=NFFT, height=VIEW.height))
         browser = playwright.chromium.launch(**launch_options())
         for index in range(n + 1):
             context = browser.new_context(viewport={"width": 640, "height": 400}, device_scale_factor=1)
@@ -89,13 +75,12 @@ def measure(stack: Stack, n: int) -> tuple[list[float], list[float]]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("-n", type=int, default=30, help="samples of each kind (default 30)")
-    n = parser.parse_args().n
-    print_machine()
-    print(f"n: {n} of each kind, in turn; NFFT {NFFT}, {LINES_PER_SECOND} lines/s, one channel, software GL")
-    with open_stack("focus") as stack:
-        pages, streams = measure(stack, n)
+    parser = options(__doc__, 30, "samples of each kind")
+    add_option(parser)
+    given = read(parser)
+    print(f"n: {given.n} of each kind, in turn; NFFT {NFFT}, {LINES_PER_SECOND} lines/s, one channel, software GL")
+    with the_stack(given.stack) as stack:
+        pages, streams = measure(stack, given.n)
     drawn = show("configure to first drawn line", pages, "ms")
     row = show("configure to first row over gRPC", streams, "ms")
     print(f"ratio page / gRPC: {drawn / row:.2f} (claim: p95 of the first under 1000 ms)")

@@ -4,7 +4,6 @@ Claim: at most 0.1 ms more at p50 for a small request and its response, and at l
 server are three processes, as in a stack; direct and proxied samples alternate, so both meet the same machine.
 """
 
-import argparse
 import asyncio
 import multiprocessing
 import socket
@@ -17,17 +16,26 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
-from _figures import print_machine, show
+from _figures import options, read, show
 
 from fullspan.stack.proxy import LinkProxy, Toxics
 
 MESSAGE = bytes(64)
 CHUNK = bytes(1024 * 1024)
-BULK_CHUNKS = 512
-ROUND_TRIPS = 500
-DELAYED_MESSAGES = 40
 DELAY_MS = 20.0
 STAMP = struct.Struct("!q")
+
+
+@dataclass(frozen=True)
+class Size:
+    """What one sample is: the median of so many round trips, so many MiB one way, so many delayed messages."""
+
+    round_trips: int
+    chunks: int
+    messages: int
+
+
+WHOLE, SMALL = Size(500, 512, 40), Size(50, 64, 10)
 
 
 def receive(sock: socket.socket, count: int) -> bytes:
@@ -42,12 +50,12 @@ def receive(sock: socket.socket, count: int) -> bytes:
 
 
 def answer(sock: socket.socket) -> None:
-    """Serve one connection; its first byte says what: e(cho), t(ime of arrival) or b(ulk)."""
+    """Serve one connection; its first byte says what: e(cho), t(ime of arrival) or b(ulk), with the size of it."""
     with closing(sock):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         kind = receive(sock, 1)
         buffer = bytearray(len(CHUNK))
-        expected = BULK_CHUNKS * len(CHUNK)
+        expected = STAMP.unpack(receive(sock, STAMP.size))[0] if kind == b"b" else 0
         while got := sock.recv_into(buffer, len(CHUNK) if kind == b"b" else len(MESSAGE)):
             if kind == b"e":
                 sock.sendall(buffer[:got])
@@ -57,7 +65,6 @@ def answer(sock: socket.socket) -> None:
                 expected -= got
                 if expected == 0:
                     sock.sendall(b"k")
-                    expected = BULK_CHUNKS * len(CHUNK)
 
 
 def serve(pipe: Connection) -> None:
@@ -123,11 +130,11 @@ def connect(port: int, kind: bytes) -> socket.socket:
     return sock
 
 
-def round_trip_us(port: int) -> float:
+def round_trip_us(port: int, count: int) -> float:
     """Return the median of the round trips of one sample, in microseconds."""
     samples = []
     with closing(connect(port, b"e")) as sock:
-        for _ in range(ROUND_TRIPS):
+        for _ in range(count):
             began = time.perf_counter_ns()
             sock.sendall(MESSAGE)
             receive(sock, len(MESSAGE))
@@ -135,21 +142,21 @@ def round_trip_us(port: int) -> float:
     return statistics.median(samples)
 
 
-def one_way_gb_s(port: int) -> float:
+def one_way_gb_s(port: int, chunks: int) -> float:
     """Return the throughput of one sample, in 10^9 bytes per second, until the reader has the last byte."""
-    with closing(connect(port, b"b")) as sock:
+    with closing(connect(port, b"b" + STAMP.pack(chunks * len(CHUNK)))) as sock:
         began = time.perf_counter()
-        for _ in range(BULK_CHUNKS):
+        for _ in range(chunks):
             sock.sendall(CHUNK)
         receive(sock, 1)
-        return BULK_CHUNKS * len(CHUNK) / (time.perf_counter() - began) / 1e9
+        return chunks * len(CHUNK) / (time.perf_counter() - began) / 1e9
 
 
-def delays_ms(port: int) -> list[float]:
+def delays_ms(port: int, count: int) -> list[float]:
     """Return how long messages took one way, in milliseconds, on the clock that all processes share."""
     samples = []
     with closing(connect(port, b"t")) as sock:
-        for _ in range(DELAYED_MESSAGES + 1):
+        for _ in range(count + 1):
             sent = time.monotonic_ns()
             sock.sendall(MESSAGE)
             samples.append((STAMP.unpack(receive(sock, STAMP.size))[0] - sent) / 1e6)
@@ -167,19 +174,19 @@ class Samples:
     delayed: list[float] = field(default_factory=list)
 
 
-def measure(n: int) -> Samples:
+def measure(n: int, size: Size) -> Samples:
     """Take n samples of each kind, direct and proxied in turn."""
     samples = Samples()
     with process(serve) as (_, upstream), process(proxy, upstream) as (control, link):
         ports = {"direct": upstream, "proxied": link}
         for index in range(n):
             for name in sorted(ports, reverse=bool(index % 2)):
-                samples.trips[name].append(round_trip_us(ports[name]))
-                samples.bulk[name].append(one_way_gb_s(ports[name]))
-            samples.undelayed += delays_ms(link)
+                samples.trips[name].append(round_trip_us(ports[name], size.round_trips))
+                samples.bulk[name].append(one_way_gb_s(ports[name], size.chunks))
+            samples.undelayed += delays_ms(link, size.messages)
             control.send(Toxics(latency_ms=DELAY_MS, direction="up"))
             control.recv()
-            samples.delayed += delays_ms(link)
+            samples.delayed += delays_ms(link, size.messages)
             control.send(Toxics())
             control.recv()
     return samples
@@ -187,13 +194,11 @@ def measure(n: int) -> Samples:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("-n", type=int, default=30, help="samples of each kind (default 30)")
-    n = parser.parse_args().n
-    print_machine()
-    print(f"n: {n} of each kind, alternating; one is the median of {ROUND_TRIPS} round trips of {len(MESSAGE)} B,")
-    print(f"   {BULK_CHUNKS} MiB one way, or {DELAYED_MESSAGES} messages delayed by {DELAY_MS:g} ms")
-    samples = measure(n)
+    given = read(options(__doc__, 30, "samples of each kind"))
+    n, size = given.n, SMALL if given.quick else WHOLE
+    print(f"n: {n} of each kind, alternating; one is the median of {size.round_trips} round trips of {len(MESSAGE)} B,")
+    print(f"   {size.chunks} MiB one way, or {size.messages} messages delayed by {DELAY_MS:g} ms")
+    samples = measure(n, size)
     direct, proxied = (show(f"round trip {name}", samples.trips[name], "us") for name in ("direct", "proxied"))
     print(f"added at p50: {(proxied - direct) / 1e3:.4f} ms, ratio {proxied / direct:.2f} (claim: at most 0.1 ms)")
     direct, proxied = (show(f"throughput {name}", samples.bulk[name], "GB/s") for name in ("direct", "proxied"))

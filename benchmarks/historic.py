@@ -8,7 +8,6 @@ float32; it has no network between. Both find the files in the page cache. The p
 as well: it depends less on what else the machine does.
 """
 
-import argparse
 import asyncio
 import os
 import socket
@@ -24,7 +23,7 @@ from pathlib import Path
 import dascore
 import grpc.aio
 import numpy as np
-from _figures import print_machine, show
+from _figures import options, read, show
 from numpy.typing import NDArray
 from scipy.signal import spectrogram
 from scipy.signal.windows import hann
@@ -39,28 +38,27 @@ from focus_server.recordings import RecordingEntry
 from focus_server.recordings.entry import recording_uuid
 from focus_server.recordings.prodml import write_recording
 
-CHANNELS, FS, SECONDS, NFFT, HOP = 98, 2000, 60, 1024, 512
-FILE_S = 10
+CHANNELS, FS, NFFT, HOP = 98, 2000, 1024, 512
+SECONDS, FILE_S = 60, 10
 GOAL_S = 0.6
 START_S = 1_700_000_000
-SAMPLE = Path(os.environ.get("FULLSPAN_VAR", "var"), "data", "sample.npy")
-LINES = (SECONDS * FS - NFFT) // HOP + 1
+SAMPLE = Path(os.environ.get("FULLSPAN_VAR") or "var", "data", "sample.npy")
 
 Samples = NDArray[np.int16]
 
 
-def noise() -> Samples:
+def noise(seconds: int) -> Samples:
     """Return counts of white noise [time, channel]."""
     rng = np.random.default_rng(1)
-    return (rng.standard_normal((SECONDS * FS, CHANNELS), np.float32) * 1000).astype(np.int16)
+    return (rng.standard_normal((seconds * FS, CHANNELS), np.float32) * 1000).astype(np.int16)
 
 
-def earthquake() -> Samples | None:
+def earthquake(seconds: int) -> Samples | None:
     """Return the sample recording as the interrogator plays it, [time, channel], or None when it is not there."""
     if not SAMPLE.is_file():
         return None
     formula = ReplayFormula(Recording.load(SAMPLE), ReplayOptions(channels=CHANNELS))
-    return formula.samples(0, SECONDS * FS)
+    return formula.samples(0, seconds * FS)
 
 
 def write(samples: Samples, folder: Path) -> list[RecordingEntry]:
@@ -68,7 +66,7 @@ def write(samples: Samples, folder: Path) -> list[RecordingEntry]:
     t0_ns = START_S * 10**9
     grid, key = FiberGrid(t0_ns, FS, 1), (t0_ns, FS, 1, CHANNELS, "int16", "0.001")
     entries = []
-    for slot in range(SECONDS // FILE_S):
+    for slot in range(len(samples) // (FILE_S * FS)):
         first, end = slot * FILE_S * FS, (slot + 1) * FILE_S * FS
         entry = RecordingEntry(
             uuid=recording_uuid("local", key, slot),
@@ -131,7 +129,7 @@ async def play(client: LocalAnalyzer, recordings: list[RecordingEntry]) -> tuple
         "nfftSelection": NFFT,
         "overlap": 0.5,
         "start_time": START_S,
-        "end_time": START_S + SECONDS,
+        "end_time": START_S + len(recordings) * FILE_S,
     }
     began_s = time.perf_counter()
     answer = await client.configure(ConfigureRequest.read(body), None, recordings)
@@ -175,10 +173,16 @@ def peer(recordings: list[RecordingEntry]) -> tuple[float, NDArray[np.float32]]:
     return time.perf_counter() - began_s, rows
 
 
+def line_count(samples: Samples) -> int:
+    """Return how many lines there are."""
+    return (len(samples) - NFFT) // HOP + 1
+
+
 def check(rows: NDArray[np.float32], samples: Samples) -> None:
     """Hold some rows against SciPy in float64."""
-    assert rows.shape == (LINES, CHANNELS, NFFT // 2 + 1), rows.shape
-    for line in (0, LINES // 2, LINES - 1):
+    lines = line_count(samples)
+    assert rows.shape == (lines, CHANNELS, NFFT // 2 + 1), rows.shape
+    for line in (0, lines // 2, lines - 1):
         part = samples[line * HOP : line * HOP + NFFT].T * 0.001
         _, _, power = spectrogram(part, FS, window=hann(NFFT, sym=False), nperseg=NFFT, detrend="constant")
         expected = np.sqrt(power[:, 1:, 0])
@@ -187,17 +191,17 @@ def check(rows: NDArray[np.float32], samples: Samples) -> None:
         assert deviation_db <= 0.01, deviation_db
 
 
-def measure(name: str, samples: Samples, repeats: int) -> float:
+def measure(name: str, samples: Samples, repeats: int, folder: Path, process: tuple[Path, int]) -> float:
     """Print one kind of samples; return the median from the request to the last row."""
-    with tempfile.TemporaryDirectory() as folder, analyzer(Path(folder)) as (address, pid):
-        recordings = write(samples, Path(folder, "recordings"))
-        ours, peers = asyncio.run(_alternate(address, pid, recordings, samples, repeats))
-    print(f"\n{name}: {CHANNELS} channels x {SECONDS} s x {FS} samples/s, {LINES} lines, {len(recordings)} files")
+    recordings = write(samples, folder)
+    ours, peers = asyncio.run(_alternate(*process, recordings, samples, repeats))
+    seconds = len(samples) / FS
+    print(f"\n{name}: {CHANNELS} channels x {seconds:g} s x {FS} samples/s, {len(recordings)} files, n {repeats}")
     show("  request to first row", [first for first, _, _ in ours], "s")
     median = show("  request to last row", [last for _, last, _ in ours], "s")
     show("  processor time of the analyzer", [used for _, _, used in ours], "s")
     other = show("  DASCore + scipy.signal.spectrogram", peers, "s")
-    print(f"  {SECONDS / median:.0f} x real time; {other / median:.1f} x as fast as the peer")
+    print(f"  {seconds / median:.0f} x real time; ratio to the peer: {other / median:.1f} x as fast")
     return median
 
 
@@ -223,16 +227,16 @@ async def _alternate(
 
 def main() -> None:
     """Measure noise, for which float32 is exact enough, and the sample recording, whose spectrum needs float64."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("-n", type=int, default=7, help="samples of each figure (default 7)")
-    n = parser.parse_args().n
+    given = read(options(__doc__, 7, "samples of each figure"))
     warnings.simplefilter("ignore")
-    print_machine()
-    median = measure("noise", noise(), n)
-    recorded = earthquake()
-    if recorded is not None:
-        measure("sample recording", recorded, n)
-    print(f"\ngoal: {GOAL_S} s on noise, {'reached' if median <= GOAL_S else 'missed'}")
+    seconds = FILE_S if given.quick else SECONDS
+    with tempfile.TemporaryDirectory() as name, analyzer(Path(name)) as process:
+        median = measure("noise", noise(seconds), given.n, Path(name, "noise"), process)
+        recorded = earthquake(seconds)
+        if recorded is not None:
+            measure("sample recording", recorded, given.n, Path(name, "recorded"), process)
+    goal_s = GOAL_S * seconds / SECONDS
+    print(f"\nclaim: at most {goal_s:g} s for noise, {'reached' if median <= goal_s else 'missed'}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ the time at which the last sample of the line was due. Viewers and the whole sta
 limit of this way: the same bytes in messages of the same size over one TCP connection on loopback, both ends in Python.
 """
 
-import argparse
 import asyncio
 import itertools
 import socket
@@ -19,14 +18,15 @@ from dataclasses import dataclass, field
 import grpc.aio
 import numpy as np
 import psutil
-from _figures import percentile, print_machine
+from _figures import options, percentile, read, show
+from _stack import add_option, the_stack, wait_until_fed
 
-from fullspan.clients import AsyncFocusClient, Job, open_stream
-from fullspan.stack import Stack, open_stack
+from fullspan.clients import AsyncFocusClient, FocusClient, Job, Wishes, open_stream
+from fullspan.stack import Stack
 
 CHANNELS, NFFT, LINES_PER_SECOND = 98, 1024, 20
-FIBRE = 2222
-FED_WITHIN_S = 60.0
+VIEW = Wishes(nfft=NFFT, lines_per_second=LINES_PER_SECOND)
+WATCHED_WITHIN_S = 60.0
 SERVER_SIDE = ("analyzer", "focus")
 MB = 1e6
 
@@ -104,28 +104,12 @@ def _family(process: psutil.Process, what: str) -> list[float]:
     return [float(one.memory_info().rss) for one in found]
 
 
-async def wait_until_fed(client: AsyncFocusClient) -> None:
-    """Wait until the analyzer's ring holds a window."""
-    deadline = time.monotonic() + FED_WITHIN_S
-    while time.monotonic() < deadline:
-        if not (await client.live_metadata()).waiting:
-            job = await client.configure((1, CHANNELS), nfft=NFFT, lines_per_second=LINES_PER_SECOND)
-            await client.cancel(job.job_id)
-            if job.ready_in_s == 0:
-                return
-        await asyncio.sleep(0.2)
-    raise TimeoutError(f"the fibre did not play within {FED_WITHIN_S:g} s")
-
-
-async def watch_all(stack: Stack, count: int, seconds: float) -> tuple[list[Viewer], Meter]:
+async def watch_all(stack: Stack, count: int, seconds: int) -> tuple[list[Viewer], Meter]:
     """Make the jobs, let their viewers watch for a while, and end them."""
     async with AsyncFocusClient(stack.endpoint("focus.http"), timeout_s=30) as client:
-        await wait_until_fed(client)
-        spread = np.linspace(1, FIBRE - CHANNELS + 1, count).astype(int)
-        jobs = [
-            await client.configure((int(low), int(low) + CHANNELS - 1), nfft=NFFT, lines_per_second=LINES_PER_SECOND)
-            for low in spread
-        ]
+        highest = (await client.channels()).highest
+        spread = np.linspace(1, highest - CHANNELS + 1, count).astype(int)
+        jobs = [await client.configure((int(low), int(low) + CHANNELS - 1), **VIEW) for low in spread]
         viewers = [Viewer(job) for job in jobs]
         tasks = [asyncio.create_task(viewer.watch()) for viewer in viewers]
         await until_all_watch(viewers)
@@ -134,7 +118,7 @@ async def watch_all(stack: Stack, count: int, seconds: float) -> tuple[list[View
             viewer.late_s.clear()
             viewer.bytes = 0
         meter = Meter(stack)
-        for _ in range(int(seconds)):
+        for _ in range(seconds):
             await asyncio.sleep(1)
             meter.sample()
         meter.end()
@@ -148,7 +132,7 @@ async def watch_all(stack: Stack, count: int, seconds: float) -> tuple[list[View
 
 async def until_all_watch(viewers: list[Viewer]) -> None:
     """Wait until each viewer has lines."""
-    deadline = time.monotonic() + FED_WITHIN_S
+    deadline = time.monotonic() + WATCHED_WITHIN_S
     while not all(viewer.rows for viewer in viewers):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{sum(not viewer.rows for viewer in viewers)} viewers have no line")
@@ -179,34 +163,42 @@ def loopback_bytes_per_s(message: int, seconds: float) -> float:
         return taken / (time.monotonic() - began)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("-n", type=int, help="runs of 10 s with 20 jobs each, for a quick look; default: one of 60 s")
-    parser.add_argument("--jobs", type=int, default=200, help="jobs and viewers (default 200)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="length (default 60)")
-    options = parser.parse_args()
-    count, seconds = (20, 3.0 * options.n) if options.n else (options.jobs, options.seconds)
-    print_machine()
-    print(f"jobs: {count}, each {CHANNELS} channels x {NFFT // 2 + 1} bins x {LINES_PER_SECOND} lines/s, {seconds:g} s")
-    with open_stack("focus", "crowd") as stack:
-        viewers, meter = asyncio.run(watch_all(stack, count, seconds))
+def report(viewers: list[Viewer], meter: Meter, seconds: float) -> None:
+    """Print what one run gave."""
     late = list(itertools.chain.from_iterable(viewer.late_s for viewer in viewers))
     missing = sum(viewer.missing() for viewer in viewers)
     carried = sum(viewer.bytes for viewer in viewers) / seconds
     for failure in {viewer.failure for viewer in viewers if viewer.failure}:
         print(f"a stream ended: {failure}")
     print(f"lines: {len(late)} delivered (n {len(late)}), {missing} missing between the first and last of a viewer")
-    due = count * seconds * LINES_PER_SECOND
+    due = len(viewers) * seconds * LINES_PER_SECOND
     print(f"  of what was due meanwhile: {100 * len(late) / due:.1f} %")
     latency = ", ".join(f"p{p} {1e3 * percentile(late, p):.0f} ms" for p in (50, 95, 99))
     print(f"line latency: {latency}, largest {1e3 * max(late):.0f} ms (claim: p99 < 250 ms)")
+    show("  p99 of each viewer", [1e3 * percentile(viewer.late_s, 99) for viewer in viewers if viewer.late_s], "ms")
     for name, used in meter.cores.items():
         print(f"  {name}: {used:.2f} core, {meter.memory[name][-1][1] / MB:.0f} MB")
     print(f"server's side: {sum(meter.cores[name] for name in SERVER_SIDE):.2f} core (claim: under 1.5)")
     print(f"its memory over the last half: {meter.slope_mb_per_min(SERVER_SIDE):+.2f} MB/min (claim: under 1)")
-    bare = loopback_bytes_per_s(2 * CHANNELS * (NFFT // 2 + 1) * 4, 2.0)
+    bare = loopback_bytes_per_s(2 * CHANNELS * (NFFT // 2 + 1) * 4, min(2.0, seconds / 4))
     print(f"carried: {carried / MB:.0f} MB/s; bare TCP {bare / MB:.0f} MB/s; ratio {carried / bare:.2f}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = options(__doc__, 1, "runs")
+    parser.add_argument("--jobs", type=int, help="jobs and viewers (default 200, 8 when quick)")
+    parser.add_argument("--seconds", type=int, help="length of a run (default 60, 3 when quick)")
+    add_option(parser)
+    given = read(parser)
+    jobs, seconds = given.jobs or (8 if given.quick else 200), given.seconds or (3 if given.quick else 60)
+    kind = f"{CHANNELS} channels x {NFFT // 2 + 1} bins x {LINES_PER_SECOND} lines/s"
+    with the_stack(given.stack, "crowd") as stack:
+        with FocusClient(stack.endpoint("focus.http")) as client:
+            wait_until_fed(client, (1, CHANNELS), VIEW)
+        for number in range(given.n):
+            print(f"run {number + 1} of {given.n}: {jobs} jobs, each {kind}, {seconds} s")
+            report(*asyncio.run(watch_all(stack, jobs, seconds)), seconds)
 
 
 if __name__ == "__main__":
