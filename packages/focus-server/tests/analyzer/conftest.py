@@ -218,6 +218,12 @@ def archive(tmp_path):
     return Archive(tmp_path / "recordings")
 
 
+@pytest.fixture(scope="module")
+def shared_archive(tmp_path_factory):
+    """As `archive`, for recordings that all tests of a file play and none alters."""
+    return Archive(tmp_path_factory.mktemp("recordings"))
+
+
 @pytest.fixture
 def feed():
     """Make a feed that has taken a source: feed(source, ring_samples=..., give_up_s=...)."""

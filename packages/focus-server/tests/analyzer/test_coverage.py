@@ -1,6 +1,6 @@
 """Intervals against a plain set of numbers."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focus_server.analyzer.coverage import Coverage
@@ -17,6 +17,7 @@ def filled(intervals):
     return coverage, numbers
 
 
+@settings(deadline=None)
 @given(INTERVALS, BOUNDS)
 def test_parts_and_holes_are_what_a_set_has(intervals, bounds):
     coverage, numbers = filled(intervals)
@@ -27,6 +28,7 @@ def test_parts_and_holes_are_what_a_set_has(intervals, bounds):
     assert missing == set(range(begin, end)) - numbers
 
 
+@settings(deadline=None)
 @given(INTERVALS, BOUNDS)
 def test_holds_and_run_end(intervals, bounds):
     coverage, numbers = filled(intervals)
@@ -36,6 +38,7 @@ def test_holds_and_run_end(intervals, bounds):
     assert coverage.next_begin(begin) == min((n for n in numbers if n >= begin), default=None)
 
 
+@settings(deadline=None)
 @given(INTERVALS, st.integers(0, 80))
 def test_forgetting_takes_out_what_is_below(intervals, below):
     coverage, numbers = filled(intervals)

@@ -13,10 +13,10 @@ T0_S = 1_700_000_000
 ODD_FS = Fraction(249_997, 125)  # 1999.976 samples/s
 
 
-@pytest.fixture
-def recordings(archive, source):
+@pytest.fixture(scope="module")
+def recordings(shared_archive, source):
     """Ten recordings of a second each."""
-    return archive.write(source(np.zeros((3, 10_000), np.int16)))
+    return shared_archive.write(source(np.zeros((3, 10_000), np.int16)))
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ def noise(channels, samples, dtype=np.int16):
     return (np.random.default_rng(5).standard_normal((channels, samples)) * 500).astype(dtype)
 
 
-@pytest.fixture
-def recordings(archive, source):
+@pytest.fixture(scope="module")
+def recordings(shared_archive, source):
     """Four recordings of a second of three channels."""
-    return archive.write(source(noise(3, 4000)))
+    return shared_archive.write(source(noise(3, 4000)))
 
 
 def values(rows):

@@ -39,6 +39,12 @@ def written(server, until):
             return await until(lambda: jobs.find_one({"job_id": job_id, **fields}, {"_id": 0}), f"{job_id}: {fields}")
 
         yield wait
+
+
+@pytest.fixture
+def outage(server, written):
+    """The server, which the test makes go away and come back."""
+    yield server
     with warnings.catch_warnings():  # the driver leaves a socket behind when it is closed while it connects
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
@@ -113,13 +119,13 @@ async def test_a_job_shorter_than_a_look_is_written(live, written):
     await written(answer["job_id"], state="ended")
 
 
-@pytest.mark.parametrize(("away", "again"), [("kill", "start"), ("hang", "resume")])
+@pytest.mark.parametrize(("away", "again"), [("kill", "start"), pytest.param("hang", "resume", marks=pytest.mark.soak)])
 async def test_an_outage_delays_the_document_and_nothing_else(
-    live, journal, server, written, watch, until, away, again
+    outage, live, journal, written, watch, until, away, again
 ):
     before = await live.create()
     await written(before["job_id"], state="ready")
-    getattr(server, away)()
+    getattr(outage, away)()
     try:
         await watch(before)
         live.jobs.cancel(before["job_id"])
@@ -133,7 +139,7 @@ async def test_an_outage_delays_the_document_and_nothing_else(
         during = made[0][1]
         await watch(during)
     finally:
-        getattr(server, again)()
+        getattr(outage, again)()
     assert (await written(before["job_id"], state="ended"))["ended"] is not None
     assert (await written(during["job_id"], state="live"))["channels"] == {"min": 2, "max": 2}
     for _, other in made[1:]:
@@ -174,13 +180,13 @@ async def test_without_a_catalogue_nothing_is_kept(bench, source):
 
 @pytest.mark.timed
 async def test_an_analyzer_whose_mongodb_is_away_plays_all_the_same(
-    analyzer_process, archive, source, server, written, body, until
+    analyzer_process, archive, source, outage, written, body, until
 ):
     fibre = source(np.ones((3, 5000), np.int16))
     recordings = archive.write(fibre)
-    server.hang()
+    outage.hang()
     try:
-        running = analyzer_process("amqp://guest:guest@127.0.0.1:1/", mongo_url=server.url)
+        running = analyzer_process("amqp://guest:guest@127.0.0.1:1/", mongo_url=outage.url)
         running.start(ready=("analyzer.ready",))
         start_s = recordings[0].start_ns / 1e9
         order = {
@@ -192,16 +198,16 @@ async def test_an_analyzer_whose_mongodb_is_away_plays_all_the_same(
             assert (response.status_code, response.elapsed.total_seconds() < 2) == (200, True)
             job_id = response.json()["job_id"]
     finally:
-        server.resume()
+        outage.resume()
     document = await written(job_id, mode="historic")
     assert document["recording_ids"] == response.json()["metadata"]["recording_ids"] != []
-    server.hang()
+    outage.hang()
     try:
         begin = time.monotonic()
         assert running.end() == 0
         assert time.monotonic() - begin < 3
     finally:
-        server.resume()
+        outage.resume()
     log = running.log.read_text()
     assert "journal.failed" not in log
-    assert server.url.partition("@")[0].rpartition(":")[2] not in log
+    assert outage.url.partition("@")[0].rpartition(":")[2] not in log

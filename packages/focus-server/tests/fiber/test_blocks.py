@@ -1,6 +1,7 @@
 """The codec: what is written is read, and whatever else arrives is refused with a sentence, never with a crash."""
 
 import re
+import string
 import zlib
 from typing import Any
 
@@ -13,6 +14,7 @@ from focus_server.errors import BlockError
 from focus_server.fiber.blocks import Block, Message, decode, encode, group_count, group_range
 
 INT64 = st.integers(0, 2**63 - 1)
+NAME = string.ascii_letters + string.digits + "_-"
 
 
 @st.composite
@@ -23,7 +25,7 @@ def blocks(draw: st.DrawFn) -> Block:
     seed = draw(st.integers(0, 2**32 - 1))
     raw = np.random.default_rng(seed).integers(-32768, 32767, (draw(st.integers(1, 20)), channels))
     return Block(
-        site=draw(st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)),
+        site=draw(st.text(NAME, min_size=1, max_size=64)),
         group=group,
         epoch=draw(INT64),
         seq=draw(INT64),
@@ -46,8 +48,8 @@ def a_message(**changes: Any) -> Message:
     return Message(key, headers | changes, body)
 
 
+@settings(deadline=None, max_examples=60)
 @given(blocks())
-@settings(max_examples=200)
 def test_round_trip(block: Block) -> None:
     message = encode(block)
     again = decode(*message)
@@ -95,8 +97,8 @@ ANYTHING = st.one_of(
 )
 
 
+@settings(deadline=None, max_examples=250)
 @given(st.sampled_from(sorted(a_message().headers)), ANYTHING)
-@settings(max_examples=500)
 def test_a_hostile_header_is_refused_or_means_what_it_says(name: str, value: Any) -> None:
     message = a_message(**{name: value})
     try:
@@ -109,6 +111,7 @@ def test_a_hostile_header_is_refused_or_means_what_it_says(name: str, value: Any
         assert getattr(block, name) == value
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=12), ANYTHING, max_size=14), st.text(max_size=40), st.binary(max_size=200))
 def test_garbage_is_refused(headers: dict[str, Any], key: str, body: bytes) -> None:
     with pytest.raises(BlockError):
@@ -149,6 +152,7 @@ def test_wrong_headers(changes: dict[str, Any], sentence: str) -> None:
         decode(*a_message(**changes))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 23), st.integers(1, 255))
 def test_every_altered_byte_is_found(place: int, flip: int) -> None:
     key, headers, body = a_message()
@@ -166,6 +170,7 @@ def test_wrong_keys(key: str) -> None:
         decode(key, a_message().headers, a_message().body)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 3000))
 def test_groups_cover_all_channels_once(channels: int) -> None:
     ranges = [group_range(group, channels) for group in range(group_count(channels))]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focus_server.errors import FocusError
@@ -77,6 +77,7 @@ def test_no_two_tiles_or_loops_are_equal(recording: Recording) -> None:
     assert all(1 <= gain < 1.25 for gain in gains)
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=1e-300, max_value=1e300))
 def test_scale_is_the_smallest_of_three_digits_that_fits(largest: float) -> None:
     scale = Decimal(choose_scale(largest))

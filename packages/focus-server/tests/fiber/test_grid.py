@@ -4,7 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focus_server.errors import FocusError
@@ -24,6 +24,7 @@ def test_rates_that_cannot_be_played(wrong: str) -> None:
         exact_rate(Decimal(wrong))
 
 
+@settings(deadline=None)
 @given(RATES, BLOCKS)
 def test_blocks_are_100_ms_and_leave_no_sample_out(rate: Fraction, block: int) -> None:
     grid = FiberGrid(5, rate.numerator, rate.denominator)
@@ -32,12 +33,14 @@ def test_blocks_are_100_ms_and_leave_no_sample_out(rate: Fraction, block: int) -
     assert 0 <= (following - first) - int(rate / 10) <= 1
 
 
+@settings(deadline=None)
 @given(RATES, BLOCKS)
 def test_sample_times_are_exact(rate: Fraction, sample: int) -> None:
     grid = FiberGrid(123, rate.numerator, rate.denominator)
     assert 0 <= grid.time_ns(sample) - (123 + sample * 10**9 / rate) < 1
 
 
+@settings(deadline=None)
 @given(RATES, st.integers(-(10**9), 10**18))
 def test_the_next_block_begins_now_or_later(rate: Fraction, after_ns: int) -> None:
     grid = FiberGrid(10**18, rate.numerator, rate.denominator)

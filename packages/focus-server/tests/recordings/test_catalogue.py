@@ -8,7 +8,7 @@ from bson import Int64
 
 from focus_server.errors import CatalogueDown
 from focus_server.recordings.address import MongoAddress
-from focus_server.recordings.catalogue import Catalogue
+from focus_server.recordings.catalogue import Catalogue, KnownFile
 from focus_server.recordings.document import to_document
 
 pytestmark = pytest.mark.anyio
@@ -99,7 +99,7 @@ async def test_a_recording_is_live_then_historic_then_deleted(catalogue, databas
     await catalogue.begun(running())  # the same slot again, after a restart
     assert await catalogue.find(*EVER) == [entry]
     assert await catalogue.known(folder(entry)) == {entry.uuid: True}
-    assert await catalogue.finished_paths(folder(entry)) == {entry.path: entry.uuid}
+    assert await catalogue.finished_files(folder(entry)) == {entry.path: KnownFile(entry.uuid, None)}
     assert documents.count_documents({}) == 1
 
     assert await catalogue.deleted(folder(entry), [entry.uuid, "unknown"]) == 1

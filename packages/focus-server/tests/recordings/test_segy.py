@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import segyio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from focus_server.errors import FocusError, RecordingError
@@ -146,6 +146,7 @@ def test_each_format_of_samples_is_read(tmp_path, code, dtype, low, high, stays,
     assert (source.entry.dtype, notes) == (stays, ["a.sgy: its samples are rounded to float32"] if noted else [])
 
 
+@settings(deadline=None)
 @given(site=st.text(max_size=30), units=st.text(max_size=30), dx=st.floats(1e-300, 1e300), start=st.floats(-1e9, 1e9))
 def test_a_stanza_says_any_text_and_number_exactly(make_source, site, units, dx, start):
     source = make_source(gaps=[(5, 9, 1, 3), (9, 500, 5, 5)], site=site, units=units, dx=dx, fiber_start_meters=start)

@@ -125,6 +125,7 @@ def test_the_rate_of_a_rounded_period_is_the_shortest_one(period_ns, rate):
     assert rate_of_period(period_ns) == Fraction(rate)
 
 
+@settings(deadline=None)
 @given(st.decimals("0.1", "100000", places=6))
 def test_the_rate_of_an_interval_in_double_is_the_one_that_was_written(rate):
     interval = float(1_000_000 / Fraction(rate))
