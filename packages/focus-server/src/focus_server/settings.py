@@ -8,14 +8,13 @@ put their own FOCUS_... variables there.
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from focus_server.errors import SettingsError
 
@@ -30,7 +29,7 @@ def _list(value: object) -> object:
     return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_list)]
 """In the environment and in options a list is written with commas."""
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -47,10 +46,10 @@ class Effective:
     origin: str
 
 
-class FocusSettings(BaseSettings):
+class FocusSettings(BaseModel):
     """What all programs share."""
 
-    model_config = SettingsConfigDict(env_prefix="FOCUS_", env_nested_delimiter="__", extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -87,7 +86,7 @@ class FocusSettings(BaseSettings):
         sources: list[tuple[str, Mapping[str, object]]] = []
         if path is not None:
             sources.append((str(path), _read_file(path)))
-        environment = EnvSettingsSource(cls)()
+        environment = _read_environment(cls.model_fields)
         sources.append(("environment", environment))
         sources.append(("option", {name: value for name, value in options.items() if value is not None}))
         values: dict[str, Any] = {}
@@ -206,6 +205,11 @@ def _settings_file(config: Path | None) -> Path | None:
         return config
     user = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config", "focus-server", "focus.toml")
     return next((path for path in (Path("focus.toml"), user) if path.is_file()), None)
+
+
+def _read_environment(names: Iterable[str]) -> dict[str, str]:
+    found = {variable.lower(): value for variable, value in os.environ.items()}
+    return {name: found[variable] for name in names if (variable := f"focus_{name}") in found}
 
 
 def _read_file(path: Path) -> dict[str, object]:

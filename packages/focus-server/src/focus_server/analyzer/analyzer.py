@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,9 +21,10 @@ from focus_server.analyzer.making import JobMaker
 from focus_server.analyzer.store import JobStore
 from focus_server.fiber.broker import BrokerAddress
 from focus_server.lock import only_one
-from focus_server.recordings.address import MongoAddress
-from focus_server.recordings.catalogue import Catalogue
 from focus_server.settings import AnalyzerSettings
+
+if TYPE_CHECKING:
+    from focus_server.recordings.catalogue import Catalogue
 
 _log = structlog.get_logger()
 
@@ -83,5 +85,11 @@ class Analyzer:
         self._jobs.fibre_is(fibre)
 
 
-def _catalogue(settings: AnalyzerSettings) -> Catalogue | None:
-    return Catalogue(MongoAddress(settings.mongo_url.get_secret_value())) if settings.mongo_url else None
+def _catalogue(settings: AnalyzerSettings) -> "Catalogue | None":
+    if settings.mongo_url is None:
+        return None
+    # MongoDB's driver is not loaded where there is no MongoDB.
+    from focus_server.recordings.address import MongoAddress
+    from focus_server.recordings.catalogue import Catalogue
+
+    return Catalogue(MongoAddress(settings.mongo_url.get_secret_value()))

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from focus_server.analyzer.job import Job, State
 from focus_server.errors import CatalogueDown
-from focus_server.recordings.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from focus_server.recordings.catalogue import Catalogue
 
 _log = structlog.get_logger()
 
@@ -29,7 +31,7 @@ Document = dict[str, Any]
 class Journal:
     """The newest document of each job, until MongoDB has it. Without a catalogue it notes nothing."""
 
-    def __init__(self, catalogue: Catalogue | None, longest: int = _LONGEST) -> None:
+    def __init__(self, catalogue: "Catalogue | None", longest: int = _LONGEST) -> None:
         self._catalogue = catalogue
         self._longest = longest
         self._waiting: dict[str, Document] = {}
@@ -80,7 +82,7 @@ class Journal:
             if self._noted.get(job.id) != (state, job.viewers):
                 self.note(job, state)
 
-    async def _write_all(self, catalogue: Catalogue) -> None:
+    async def _write_all(self, catalogue: "Catalogue") -> None:
         """Write what waits; when MongoDB is down it waits on, and is tried again a moment later."""
         self._wake.clear()
         try:
@@ -99,7 +101,7 @@ class Journal:
             _log.warning("journal.given_up", jobs=self.given_up)
             self.given_up = 0
 
-    async def _write_last(self, catalogue: Catalogue) -> None:
+    async def _write_last(self, catalogue: "Catalogue") -> None:
         if catalogue.state.state != "up":
             return
         with suppress(CatalogueDown, TimeoutError):

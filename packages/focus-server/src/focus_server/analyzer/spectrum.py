@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from focus_server.analyzer.kernel import NativeKernel, NativeTransform
 
@@ -96,6 +95,10 @@ class SciPyTransform:
     """The transform without the compiled kernel, in tiles that stay in the cache."""
 
     def __init__(self, nfft: int, unit: Unit, *, double: bool) -> None:
+        # Loading it takes as long as all else of the analyzer, and nearly always there is the kernel.
+        from scipy import fft
+
+        self._rfft = fft.rfft
         self._rows = max(1, TILE_SAMPLES // nfft)
         self._real = np.float64 if double else np.float32
         self._hann = hann_window(nfft).astype(self._real)
@@ -121,7 +124,7 @@ class SciPyTransform:
         shifted -= (shifted @ self._mean)[:, None]
         rest = shifted.mean(axis=1)
         shifted *= self._hann
-        spectrum = fft.rfft(shifted, axis=1, overwrite_x=True)
+        spectrum = self._rfft(shifted, axis=1, overwrite_x=True)
         spectrum[:, 0] -= rest * self._real(nfft / 2)
         spectrum[:, 1] += rest * self._real(nfft / 4)
         magnitude = np.abs(spectrum)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 
@@ -25,9 +25,10 @@ from focus_server.api.recordings import recording_routes
 from focus_server.api.security import Guard
 from focus_server.api.streams import stream_routes
 from focus_server.jobs import LocalAnalyzer
-from focus_server.recordings.address import MongoAddress
-from focus_server.recordings.catalogue import Catalogue
 from focus_server.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from focus_server.recordings.catalogue import Catalogue
 
 _CATALOGUE_ANSWER_S: Final = 1.2
 """Leaves what a busy machine needs of the two seconds within which a client is told that MongoDB is down."""
@@ -79,7 +80,11 @@ def create_app(settings: ServeSettings, figures: Figures | None = None) -> FastA
     return app
 
 
-def _catalogue(settings: ServeSettings) -> Catalogue | None:
+def _catalogue(settings: ServeSettings) -> "Catalogue | None":
     if settings.mongo_url is None:
         return None
+    # MongoDB's driver is not loaded where there is no MongoDB.
+    from focus_server.recordings.address import MongoAddress
+    from focus_server.recordings.catalogue import Catalogue
+
     return Catalogue(MongoAddress(settings.mongo_url.get_secret_value()), _CATALOGUE_ANSWER_S)

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Final, Never, Self
+from typing import TYPE_CHECKING, Final, Never, Self
 
 from focus_server.contract import ConfigureRequest, Dependency, Refusal, exact
 from focus_server.errors import CatalogueDown
 from focus_server.recordings import RecordingEntry
-from focus_server.recordings.catalogue import Catalogue
+
+if TYPE_CHECKING:
+    from focus_server.recordings.catalogue import Catalogue
 
 _LOOK_S: Final = 1.0
 """How often MongoDB is asked for a sign of life, so that /health knows without waiting for one."""
@@ -21,7 +23,7 @@ _NONE: Final = Dependency(
 class Archive:
     """All recordings that can be played. `catalogue` is None when no MongoDB is configured."""
 
-    def __init__(self, catalogue: Catalogue | None) -> None:
+    def __init__(self, catalogue: "Catalogue | None") -> None:
         self._catalogue = catalogue
         self._stack = AsyncExitStack()
 
@@ -62,7 +64,7 @@ class Archive:
         except CatalogueDown as down:
             raise _is_down(down) from None
 
-    def _there(self) -> Catalogue:
+    def _there(self) -> "Catalogue":
         if self._catalogue is None:
             raise Refusal(
                 503,
@@ -75,7 +77,7 @@ class Archive:
 
 
 @asynccontextmanager
-async def _in_background(catalogue: Catalogue) -> AsyncIterator[None]:
+async def _in_background(catalogue: "Catalogue") -> AsyncIterator[None]:
     watch = asyncio.create_task(_watch(catalogue))
     try:
         yield
@@ -84,7 +86,7 @@ async def _in_background(catalogue: Catalogue) -> AsyncIterator[None]:
         await asyncio.wait({watch}, timeout=_LOOK_S)
 
 
-async def _watch(catalogue: Catalogue) -> Never:
+async def _watch(catalogue: "Catalogue") -> Never:
     while True:
         with suppress(CatalogueDown):
             await catalogue.ping()
