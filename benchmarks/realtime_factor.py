@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,6 @@ CHANNELS, FS, BLOCK = 2222, 2000, 200
 NFFTS = (128, 1024, 8192, 65536)
 GOAL_NFFT, GOAL, SHARE_OF_FFT = 1024, 60.0, 0.5
 LINES, BLOCKS = 6, 8  # at least: what comes of fewer would still be kept from one time to the next
-LANES = 16  # so many windows the compiled kernel works on side by side
 PART_SAMPLES = 2**20
 KEPT_BYTES = 64 * 2**20
 SAMPLE = Path(os.environ.get("FULLSPAN_VAR") or "var", "data", "sample.npy")
@@ -61,7 +61,7 @@ class Size:
         """Give a size of about so many samples of all channels together."""
         needed = max(work // CHANNELS, (LINES + 1) * nfft // 2, BLOCKS * BLOCK)
         samples = -(-needed // BLOCK) * BLOCK
-        return cls(nfft, max(LANES, min(CHANNELS, work // samples)), samples)
+        return cls(nfft, max(1, min(CHANNELS, work // samples)), samples)
 
     @property
     def hop(self) -> int:
@@ -86,9 +86,15 @@ def noise(size: Size) -> Samples:
     return (rng.standard_normal((size.channels, size.samples), np.float32) * 1000).astype(np.int16)
 
 
+@cache
+def recording() -> Recording:
+    """Load the sample recording, once."""
+    return Recording.load(SAMPLE)
+
+
 def earthquake(size: Size) -> Samples:
     """Return the sample recording as the interrogator plays it, [channel, time]."""
-    formula = ReplayFormula(Recording.load(SAMPLE), ReplayOptions(channels=size.channels))
+    formula = ReplayFormula(recording(), ReplayOptions(channels=size.channels))
     return np.ascontiguousarray(formula.samples(0, size.samples).T)
 
 
