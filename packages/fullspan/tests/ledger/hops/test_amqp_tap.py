@@ -2,19 +2,17 @@ import asyncio
 import socket
 import threading
 import time
-from contextlib import contextmanager
 
 import aio_pika
 import httpx
 import pytest
-from anyio.from_thread import start_blocking_portal
 
 from fullspan.errors import StackError
 from fullspan.ledger import Ledger, Observation
 from fullspan.ledger.hops import AmqpTap, HopRunner
-from fullspan.stack.proxy import CLEAR, LinkProxy, Toxics
 from fullspan.testing import running_rabbitmq
 from fullspan.timeline import Timeline, read_timeline
+from packages.fullspan.tests.lines import line_to
 
 WITHIN_S = 15
 
@@ -109,19 +107,6 @@ async def queue_count(broker):
     return len(queues)
 
 
-@contextmanager
-def link_to(broker):
-    """Give a way to the broker that can be cut, and its address."""
-    with start_blocking_portal() as portal:
-        link = LinkProxy("tap-broker", "127.0.0.1", broker.ports[0])
-        portal.call(link.start)
-        try:
-            url = broker.amqp_url.replace(f":{broker.ports[0]}/", f":{link.address[1]}/")
-            yield url, lambda toxics: portal.call(link.set_toxics, toxics)
-        finally:
-            portal.call(link.aclose)
-
-
 def check_interruption(url, directly, timeline, lose, give_back):
     """See one message, lose the connection, get it back, see another."""
     ledger = Ledger()
@@ -146,9 +131,8 @@ def check_interruption(url, directly, timeline, lose, give_back):
 
 
 def test_a_lost_connection_is_told_and_made_again(broker, tmp_path):
-    with link_to(broker) as (url, make):
-        lose, give_back = (lambda: make(Toxics(reset=True))), (lambda: make(CLEAR))
-        check_interruption(url, broker, Timeline(tmp_path / "timeline.jsonl"), lose, give_back)
+    with line_to(broker) as line:
+        check_interruption(line.amqp_url, broker, Timeline(tmp_path / "timeline.jsonl"), line.cut, line.mend)
 
 
 @pytest.mark.soak
