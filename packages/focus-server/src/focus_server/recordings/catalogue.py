@@ -5,6 +5,7 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -25,7 +26,7 @@ from focus_server.recordings.entry import RecordingEntry
 from focus_server.recordings.ranges import SPAN_FIELDS, Span, joined
 from focus_server.recordings.windows import Windows
 
-__all__ = ["Catalogue"]
+__all__ = ["Catalogue", "KnownFile"]
 
 _log = structlog.get_logger()
 
@@ -47,12 +48,21 @@ _LIVING: Final[Mapping[str, object]] = {"deleted": {"$ne": True}}
 _PRESENT: Final[Mapping[str, object]] = {"deleted": {"$in": [False, None]}}
 """Not deleted, among all: the index of `deleted` is used, so that the deleted ones cost nothing."""
 _UNRECOGNIZED: Final = "-unrecognized_recordings"
+_CHANGED: Final = "file_changed_ns"
 
 
 @dataclass(frozen=True, slots=True)
 class _BasePath:
     path: str
     guid: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A finished recording's uuid, and when its file was written (ns since 1970) as it is described; None: not said."""
+
+    uuid: str
+    changed_ns: int | None
 
 
 class Catalogue:
@@ -115,10 +125,17 @@ class Catalogue:
                 lambda: database[guid].update_one({"uuid": entry.uuid}, {"$setOnInsert": document}, upsert=True)
             )
 
-    async def finished(self, entry: RecordingEntry) -> None:
-        """Enter a recording whose file is whole; its document is replaced."""
+    async def finished(self, entry: RecordingEntry, changed_ns: int | None = None) -> None:
+        """Enter a recording whose file is whole; its document is replaced.
+
+        `changed_ns` is when the file was written that the entry describes; without it the file is asked.
+        """
         guid = await self._guid(entry.base_path)
         document = to_document(entry)
+        if changed_ns is None:
+            changed_ns = await asyncio.to_thread(_changed_ns, entry)
+        if changed_ns is not None:
+            document[_CHANGED] = Int64(changed_ns)
         async with self._mongo.asking() as database:
             await _twice(lambda: database[guid].replace_one({"uuid": entry.uuid}, document, upsert=True))
 
@@ -129,13 +146,13 @@ class Catalogue:
             found = await database[guid].find(_PRESENT, {"uuid": 1, "end_time": 1}).to_list()
         return {str(document.get("uuid")): document.get("end_time") is not None for document in found}
 
-    async def finished_paths(self, base_path: Path) -> dict[str, str]:
-        """Give the uuid of each finished recording that is not deleted, by its path."""
+    async def finished_files(self, base_path: Path) -> dict[str, KnownFile]:
+        """Give each finished recording that is not deleted, by its path."""
         guid = await self._guid(str(base_path.absolute()))
         async with self._mongo.asking() as database:
-            found = await database[guid].find(_PRESENT, {"uuid": 1, "path": 1, "end_time": 1}).to_list()
+            found = await database[guid].find(_PRESENT, _only(("uuid", "path", "end_time", _CHANGED))).to_list()
         finished = [document for document in found if document.get("end_time") is not None]
-        return {str(document.get("path")): str(document.get("uuid")) for document in finished}
+        return {str(document.get("path")): _known_file(document) for document in finished}
 
     async def deleted_among(self, base_path: Path, uuids: Iterable[str]) -> set[str]:
         """Give those of the recordings that are noted as deleted."""
@@ -292,6 +309,17 @@ async def _twice(upsert: Callable[[], Awaitable[Result]]) -> Result:
         return await upsert()
     except DuplicateKeyError:
         return await upsert()
+
+
+def _known_file(document: Document) -> KnownFile:
+    changed_ns = document.get(_CHANGED)
+    return KnownFile(str(document.get("uuid")), changed_ns if isinstance(changed_ns, int) else None)
+
+
+def _changed_ns(entry: RecordingEntry) -> int | None:
+    with suppress(OSError, RecordingError):
+        return entry.file().stat().st_mtime_ns
+    return None
 
 
 def _only(fields: Iterable[str]) -> dict[str, int] | None:

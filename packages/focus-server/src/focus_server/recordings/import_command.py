@@ -118,8 +118,9 @@ def _tell_scanned(done: Rebuilt) -> int:
         click.echo(f"refused: {sentence}", err=True)
     if len(done.sentences) > _SHOWN:
         click.echo(f"refused: and {len(done.sentences) - _SHOWN} more", err=True)
+    renewed = f"{done.renewed} renewed, " if done.renewed else ""
     click.echo(
-        f"{done.added} recordings added, {done.closed} closed, {done.gone} without a file, "
+        f"{done.added} recordings added, {done.closed} closed, {renewed}{done.gone} without a file, "
         f"{done.unrecognized} files not recognized."
     )
     return 1 if done.unrecognized else 0

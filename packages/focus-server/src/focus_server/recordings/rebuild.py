@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from focus_server.errors import RecordingError
-from focus_server.recordings.catalogue import Catalogue
+from focus_server.recordings.catalogue import Catalogue, KnownFile
 from focus_server.recordings.entry import RecordingEntry
 from focus_server.recordings.prodml import read_entry
 
@@ -34,8 +34,9 @@ Refused = dict[str, tuple[int, int]]
 class Rebuilt:
     """What was made up.
 
-    `added` recordings were not entered, `closed` ones were entered as running, the file of `gone` ones is not there;
-    `unrecognized` files are no recordings of ours, and `sentences` say why of those that were looked at now.
+    `added` recordings were not entered, `closed` ones were entered as running, the file of `gone` ones is not there,
+    that of `renewed` ones was written anew; `unrecognized` files are no recordings of ours, and `sentences` say why of
+    those that were looked at now.
     """
 
     added: int
@@ -43,11 +44,12 @@ class Rebuilt:
     unrecognized: int
     gone: int = 0
     sentences: tuple[str, ...] = ()
+    renewed: int = 0
 
     @property
     def changed(self) -> bool:
         """True when the catalogue was changed."""
-        return bool(self.added or self.closed or self.gone)
+        return bool(self.added or self.closed or self.gone or self.renewed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,10 @@ class _File:
     def version(self) -> tuple[int, int]:
         return self.size, self.changed_ns
 
+    def is_newer_than(self, known: KnownFile | None) -> bool:
+        """Tell whether the file was written anew since it was entered, and nobody could say so."""
+        return known is not None and known.changed_ns not in (None, self.changed_ns)
+
 
 async def rebuild(
     catalogue: Catalogue,
@@ -70,7 +76,7 @@ async def rebuild(
     restore: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Rebuilt:
-    """Enter every whole file below `base_path` that the catalogue does not know as finished.
+    """Enter every whole file below `base_path` that the catalogue does not know as finished, or as it was before.
 
     Files younger than `settled_s` wait for the next time. `refused` remembers between calls which files need no second
     look. `restore` takes up deleted recordings whose files are there, otherwise those are about to be unlinked.
@@ -80,16 +86,19 @@ async def rebuild(
     refused = {} if refused is None else refused
     await catalogue.base_path(base_path)
     files = await asyncio.to_thread(lambda: list(_files(base_path)))
-    finished = await catalogue.finished_paths(base_path)
+    finished = await catalogue.finished_files(base_path)
     running = {uuid for uuid, ended in (await catalogue.known(base_path)).items() if not ended}
     present = {file.path for file in files}
     youngest_ns = time.time_ns() - int(settled_s * 1e9)
     _forget_changed(refused, files)
-    unknown = [it for it in files if it.path not in finished and it.path not in refused and it.changed_ns < youngest_ns]
+    renewed = {it.path for it in files if it.is_newer_than(finished.get(it.path))}
+    known = (finished.keys() - renewed) | refused.keys()
+    unknown = [it for it in files if it.path not in known and it.changed_ns < youngest_ns]
+    unknown.sort(key=lambda it: it.path not in renewed)  # so that no copy takes the place of one
 
-    added = closed = 0
+    added = closed = again = 0
     sentences: list[str] = []
-    whole = {uuid for path, uuid in finished.items() if path in present}
+    whole = {it.uuid for path, it in finished.items() if path in present - renewed}
     for begin in range(0, len(unknown), _AT_A_TIME):
         progress(begin, len(unknown))
         batch = unknown[begin : begin + _AT_A_TIME]
@@ -103,16 +112,17 @@ async def rebuild(
                 refused[file.path] = file.version
                 sentences.append(entry)
             elif entry is not None and entry.uuid not in leaving:
-                await catalogue.finished(entry)
+                await catalogue.finished(entry, file.changed_ns)
                 whole.add(entry.uuid)
-                added += entry.uuid not in running
+                again += file.path in renewed
                 closed += entry.uuid in running
+                added += file.path not in renewed and entry.uuid not in running
     progress(len(unknown), len(unknown))
     gone = await _remove_gone(catalogue, base_path, finished, present, whole)
     closed += await catalogue.close_stale()
     await catalogue.forget(base_path)
     await _note_unrecognized(catalogue, base_path, refused)
-    return Rebuilt(added, closed, len(refused), gone, tuple(sentences))
+    return Rebuilt(added, closed, len(refused), gone, tuple(sentences), again)
 
 
 def _files(base_path: Path) -> Iterator[_File]:
@@ -149,13 +159,13 @@ def _forget_changed(refused: Refused, files: Iterable[_File]) -> None:
 
 
 async def _remove_gone(
-    catalogue: Catalogue, base_path: Path, finished: dict[str, str], present: set[str], whole: set[str]
+    catalogue: Catalogue, base_path: Path, finished: dict[str, KnownFile], present: set[str], whole: set[str]
 ) -> int:
     """Note the finished recordings whose file is not there any more as deleted.
 
     A folder without any recording proves nothing: it may be the empty mount point of a disk that is away.
     """
-    missing = {path: uuid for path, uuid in finished.items() if path not in present and uuid not in whole}
+    missing = {path: it.uuid for path, it in finished.items() if path not in present and it.uuid not in whole}
     if not missing or not present:
         return 0
     gone = await asyncio.to_thread(lambda: [uuid for path, uuid in missing.items() if not _is_there(base_path, path)])
