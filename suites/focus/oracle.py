@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import spectrogram
-from scipy.signal.windows import hann
 
 TOLERANCE_DB = 0.01
 DYNAMIC_RANGE_DB = 100.0
@@ -104,6 +102,10 @@ class Fibre:
         self, first_channel: int, last_channel: int, first: int, lines: int, nfft: int, hop: int
     ) -> NDArray[np.float64]:
         """Return A of an inclusive channel range, [line, channel, bin], unit/√Hz: SciPy in float64."""
+        # Half of what there is to import; suites on outages ask for no amplitude.
+        from scipy.signal import spectrogram
+        from scipy.signal.windows import hann
+
         samples = self.window(first, (lines - 1) * hop + nfft, first_channel, last_channel)
         _, _, power = spectrogram(
             samples.T.astype(np.float64) * self.scale,
