@@ -2,12 +2,17 @@
 
 import contextlib
 import gc
+import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pymongo
 import pytest
+from structlog.testing import capture_logs
 
+from focus_server.cli import main
 from focus_server.fiber import FiberGrid
 from focus_server.recordings import RecordingEntry
 from focus_server.recordings.address import MongoAddress
@@ -28,20 +33,32 @@ def mongo_server(tmp_path_factory):
         yield server
 
 
-@pytest.fixture
-def database(mongo_server):
-    """The database as another program sees it; emptied before the test."""
+@pytest.fixture(scope="session")
+def other_program(mongo_server):
     with contextlib.closing(pymongo.MongoClient(mongo_server.url, timeoutMS=5000, tz_aware=True)) as client:
-        found = client.get_default_database()
-        for name in found.list_collection_names():
-            found.drop_collection(name)
-        yield found
+        yield client.get_default_database()
+
+
+@pytest.fixture
+def database(other_program):
+    """The database as another program sees it; emptied before the test."""
+    for name in other_program.list_collection_names():
+        other_program.drop_collection(name)
+    return other_program
 
 
 @pytest.fixture
 def mongo(mongo_server, database):
-    """The server; a test may kill or hang it, but starts and resumes it again."""
-    yield mongo_server
+    return mongo_server
+
+
+@pytest.fixture
+def outage(mongo):
+    """The server for a test that kills or hangs it and lets it come back, or looks for it where it is not.
+
+    Such a test is marked by `filterwarnings("ignore:unclosed:ResourceWarning")`.
+    """
+    yield mongo
     with warnings.catch_warnings():  # the driver leaves a socket behind when it is closed while it connects
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
@@ -51,6 +68,30 @@ def mongo(mongo_server, database):
 async def catalogue(mongo, anyio_backend):
     async with Catalogue(MongoAddress(mongo.url), PATIENCE_S) as opened:
         yield opened
+
+
+@pytest.fixture
+def run(mongo, tmp_path, monkeypatch, capsys):
+    """Run a command line in this process: how it ends, what it prints, what it complains of, and its log."""
+    for command in ("import", "export"):  # a log that is set up anew would be that of all tests
+        monkeypatch.setattr(f"focus_server.recordings.{command}_command.configure_logging", lambda level: None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def in_a_thread():  # a command has an event loop of its own, and so may the test
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0
+
+    def ran(*arguments, url=mongo.url):
+        monkeypatch.setenv("FOCUS_MONGO_URL", url)
+        monkeypatch.setattr(sys, "argv", ["focus-server", *map(str, arguments)])
+        capsys.readouterr()
+        with ThreadPoolExecutor(1) as threads, capture_logs() as log:
+            code = threads.submit(in_a_thread).result(60)
+        return SimpleNamespace(code=code, log=str(log), **capsys.readouterr()._asdict())
+
+    return ran
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from focus_server.errors import CatalogueDown
 from focus_server.recordings.address import MongoAddress
 from focus_server.recordings.catalogue import Catalogue
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timed]
+pytestmark = [pytest.mark.anyio, pytest.mark.timed, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
 
 LONGEST_S = 2.5  # the deadline of 1.5 s, and what a busy machine adds to it
 BACK_S = 20
@@ -45,56 +45,56 @@ async def filled(catalogue, make_entry):
 
 
 @pytest.fixture
-async def hurried(filled, mongo):
+async def hurried(filled, outage):
     """The catalogue with the deadlines that it has by itself."""
-    async with Catalogue(MongoAddress(mongo.url)) as opened:
+    async with Catalogue(MongoAddress(outage.url)) as opened:
         yield opened
 
 
-async def test_a_kill(mongo, hurried, filled, make_entry):
+async def test_a_kill(outage, hurried, filled, make_entry):
     catalogue = hurried
-    mongo.kill()
+    outage.kill()
     try:
         sentence = await refused(catalogue.find(*EVER), "MongoDB cannot be reached")
         assert (catalogue.state.state, catalogue.state.detail) == ("down", sentence)
         calls = [catalogue.ranges(*EVER), catalogue.finished(make_entry()), catalogue.save_job({"job_id": "0-1"})]
         await asyncio.gather(*(refused(call, "MongoDB") for call in [*calls, catalogue.ping(), catalogue.prepare()]))
     finally:
-        mongo.start()
+        outage.start()
     assert await works_again(catalogue) == filled
     assert catalogue.state.state == "up"
 
 
-async def test_a_hang(mongo, hurried, filled):
+async def test_a_hang(outage, hurried, filled):
     catalogue = hurried
-    mongo.hang()
+    outage.hang()
     try:
         await asyncio.gather(
             *(refused(catalogue.find(*EVER), "MongoDB (does not answer in time|cannot be reached)") for _ in range(50))
         )
         await refused(catalogue.ping(), "MongoDB")
         begin = time.monotonic()
-        async with Catalogue(MongoAddress(mongo.url)) as fresh:
+        async with Catalogue(MongoAddress(outage.url)) as fresh:
             await refused(fresh.ping(), "MongoDB")
             begin = time.monotonic()
         assert time.monotonic() - begin < 1, "closing does not wait for a server that hangs"
     finally:
-        mongo.resume()
+        outage.resume()
     assert await works_again(catalogue) == filled
 
 
-async def test_a_hang_between_two_commands_of_one_call(mongo, hurried, filled):
+async def test_a_hang_between_two_commands_of_one_call(outage, hurried, filled):
     catalogue = hurried
     async with asyncio.timeout(BACK_S):
         answers = asyncio.gather(*(catalogue.find(*NEAR) for _ in range(100)), return_exceptions=True)
         await catalogue.ping()
-        mongo.hang()
+        outage.hang()
         try:
             begin = time.monotonic()
             found = await answers
             assert time.monotonic() - begin < LONGEST_S
         finally:
-            mongo.resume()
+            outage.resume()
     assert all(answer == filled or isinstance(answer, CatalogueDown) for answer in found)
     assert any(isinstance(answer, CatalogueDown) for answer in found)
     assert await works_again(catalogue) == filled
@@ -107,21 +107,21 @@ async def test_a_wrong_password_is_named_and_not_shown(mongo):
     assert wrong.url.partition("@")[0].rpartition(":")[2] not in sentence
 
 
-async def test_bursts_that_are_cut_off_leave_nothing_stuck(mongo, filled):
-    async with Catalogue(MongoAddress(mongo.url), 0.3) as catalogue:
+async def test_bursts_that_are_cut_off_leave_nothing_stuck(outage, filled):
+    async with Catalogue(MongoAddress(outage.url), 0.3) as catalogue:
         outcomes = []
         for _ in range(4):
             burst = asyncio.gather(*(catalogue.find(*NEAR) for _ in range(60)), return_exceptions=True)
             impatient = [asyncio.create_task(catalogue.find(*NEAR)) for _ in range(20)]
             await asyncio.sleep(0.02)  # some have been asked, some have not
-            mongo.hang()
+            outage.hang()
             for task in impatient:
                 task.cancel()
             try:
                 outcomes += await burst
                 await asyncio.wait(impatient)
             finally:
-                mongo.resume()
+                outage.resume()
             assert await works_again(catalogue) == filled
         assert any(isinstance(outcome, CatalogueDown) for outcome in outcomes)
         assert all(outcome == filled or isinstance(outcome, CatalogueDown) for outcome in outcomes)

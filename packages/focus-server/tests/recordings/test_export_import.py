@@ -1,4 +1,4 @@
-"""`focus-server export` and `focus-server import FILE`, as the programs that a user runs, on a real catalogue."""
+"""`focus-server export` and `focus-server import FILE`, with all that their user sees, on a real catalogue."""
 
 import os
 import signal
@@ -28,15 +28,15 @@ RATE = 1000
 
 
 @pytest.fixture
-def run(mongo, tmp_path):
-    def program(*arguments, url=mongo.url, code=None):
-        command = [sys.executable, *(["-c", code] if code else ["-m", "focus_server"]), *map(str, arguments)]
-        environment = {**os.environ, "HOME": str(tmp_path), "FOCUS_MONGO_URL": url}
-        done = subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+def start(mongo, tmp_path):
+    """Start a command as the program that a user runs."""
+
+    def program(*arguments, **settings):
+        command = [sys.executable, "-m", "focus_server", *map(str, arguments)]
+        environment = {**os.environ, "HOME": str(tmp_path), "FOCUS_MONGO_URL": mongo.url, **settings}
+        return subprocess.Popen(
+            command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        assert "Traceback" not in done.stderr
-        return done
 
     return program
 
@@ -62,19 +62,19 @@ def everything(source):
 
 
 @pytest.mark.anyio
-async def test_a_time_and_some_channels_leave_the_catalogue_and_come_back(run, recorded, catalogue, tmp_path):
+async def test_a_time_and_some_channels_leave_the_catalogue_and_come_back(start, run, recorded, catalogue, tmp_path):
     entries, samples = recorded
-    done = run(
-        "export", "--start", f"{T0_S}.05", "--end", "2023-11-14T22:13:25.0005Z", "--channels", "2-4", "--to", "a.sgy"
-    )
-    assert (done.returncode, done.stdout) == (0, "a.sgy: 3 channels, 4951 samples, 1000 samples/s, 1/s.\n")
-    assert done.stderr.splitlines()[-1] == "exported: 100 %"
+    times = ("--start", f"{T0_S}.05", "--end", "2023-11-14T22:13:25.0005Z")
+    with start("export", *times, "--channels", "2-4", "--to", "a.sgy") as exporting:
+        printed, said = exporting.communicate(timeout=60)
+    assert (exporting.returncode, printed) == (0, "a.sgy: 3 channels, 4951 samples, 1000 samples/s, 1/s.\n")
+    assert said.splitlines()[-1] == "exported: 100 %"
     ((source,), _) = open_sources(tmp_path / "a.sgy")
     assert np.array_equal(everything(source), samples[50:5001, 1:4])
     assert source.gaps.tolist() == [[100, 150, 1, 1]]
 
     imported = run("import", "a.sgy", "--recordings-dir", "elsewhere", "--site", "back")
-    assert (imported.returncode, imported.stdout) == (
+    assert (imported.code, imported.out) == (
         0, "1 of 1 files imported: 1 recordings added, 0 were there already.\n",
     )  # fmt: skip
     found = [it for it in await catalogue.find(T0_S * 10**9, (T0_S + 10) * 10**9) if it.site == "back"]
@@ -94,9 +94,9 @@ async def test_a_recording_that_is_gone_becomes_a_gap_and_is_named(run, recorded
     entries, samples = recorded
     entries[1].file().unlink()
     done = run("export", "--start", T0_S, "--end", T0_S + 6, "--to", "a.h5")
-    assert done.returncode == 1
-    assert done.stdout == "a.h5: 5 channels, 6000 samples, 2000 of them missing, 1000 samples/s, 1/s.\n"
-    assert "left out: The recording local-1.h5 cannot be read: " in done.stderr
+    assert done.code == 1
+    assert done.out == "a.h5: 5 channels, 6000 samples, 2000 of them missing, 1000 samples/s, 1/s.\n"
+    assert "left out: The recording local-1.h5 cannot be read: " in done.err
     ((source,), _) = open_sources(tmp_path / "a.h5")
     assert source.gaps.tolist() == [[100, 150, 1, 2], [2000, 4000, 1, 5]]
     assert np.array_equal(everything(source)[4000:], samples[4000:])
@@ -111,8 +111,8 @@ def test_what_cannot_be_exported_is_a_sentence_and_leaves_the_folder_as_it_was(r
         (["--start", "5", "--end", "6", "--to", "b.sgy"], "There is nothing recorded in that time"),
     ]:
         done = run("export", *arguments)
-        assert (done.returncode, done.stdout) == (3, "")
-        assert sentence in done.stderr
+        assert (done.code, done.out) == (3, "")
+        assert sentence in done.err
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"a.h5"}
     assert (tmp_path / "a.h5").read_bytes() == before
 
@@ -135,7 +135,7 @@ async def test_a_file_is_imported_in_recordings_of_some_seconds_and_only_once(
     write_export(source, tmp_path / "a.sgy")
     (tmp_path / "focus.toml").write_text("recording_s = 2\nrecordings_dir = 'here'\n")
     first = run("import", "a.sgy")
-    assert first.stdout == "1 of 1 files imported: 3 recordings added, 0 were there already.\n"
+    assert first.out == "1 of 1 files imported: 3 recordings added, 0 were there already.\n"
     files = sorted((tmp_path / "here" / "imported.d" / "odd").rglob("*.h5"))
     assert [path.parent.name for path in files] == ["20231114"] * 3
     entries = [read_entry(path, tmp_path / "here") for path in files]
@@ -174,12 +174,13 @@ def test_without_room_nothing_is_imported(tmp_path, make_source):
     assert not (tmp_path / "here").exists()
 
 
-def test_without_a_catalogue_nothing_is_imported(run, tmp_path, make_source):
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_without_a_catalogue_nothing_is_imported(outage, run, tmp_path, make_source):
     write_export(make_source(), tmp_path / "a.sgy")
     down = run("import", "a.sgy", "--recordings-dir", "here", url="mongodb://user:s3cret@127.0.0.1:1/prisma")
-    assert (down.returncode, down.stdout) == (3, "")
-    assert "focus-server: MongoDB cannot be reached" in down.stderr
-    assert "s3cret" not in down.stderr
+    assert (down.code, down.out) == (3, "")
+    assert "focus-server: MongoDB cannot be reached" in down.err
+    assert "s3cret" not in down.err + down.log
     assert not list((tmp_path / "here").rglob("*.h5"))
 
 
@@ -189,12 +190,10 @@ def test_either_files_or_a_folder(tmp_path, arguments):
     assert "Name files to import, or a folder with --scan." in done.output
 
 
-def test_an_import_that_is_interrupted_leaves_nothing(mongo, tmp_path, make_source):
+def test_an_import_that_is_interrupted_leaves_nothing(start, tmp_path, make_source):
     """As many recordings as take far longer than the moment between the first one and the interrupt."""
     write_export(make_source(samples=20_000, channels=2, rate=(1, 1), first_sample=5), tmp_path / "a.sgy")
-    command = [sys.executable, "-m", "focus_server", "import", "a.sgy", "--recordings-dir", "here"]
-    environment = {**os.environ, "HOME": str(tmp_path), "FOCUS_MONGO_URL": mongo.url, "FOCUS_RECORDING_S": "1"}
-    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    with start("import", "a.sgy", "--recordings-dir", "here", FOCUS_RECORDING_S="1") as process:
         try:
             until = time.monotonic() + 60
             while not list((tmp_path / "here").rglob("*.h5")):
@@ -209,11 +208,9 @@ def test_an_import_that_is_interrupted_leaves_nothing(mongo, tmp_path, make_sour
     assert not list((tmp_path / "here").rglob("*.h5*"))
 
 
-WITHOUT_DASCORE = "import sys; sys.modules['dascore'] = None; from focus_server.cli import main; main()"
-
-
-def test_without_dascore_it_is_said_what_to_install(run, tmp_path):
+def test_without_dascore_it_is_said_what_to_install(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dascore", None)
     (tmp_path / "foreign.dat").write_bytes(b"x" * 5000)
-    done = run("import", "foreign.dat", "--recordings-dir", "here", code=WITHOUT_DASCORE)
-    assert (done.returncode, done.stdout.split(":")[0]) == (1, "0 of 1 files imported")
-    assert "pip install 'focus-server[dascore]'" in done.stderr
+    done = run("import", "foreign.dat", "--recordings-dir", "here")
+    assert (done.code, done.out.split(":")[0]) == (1, "0 of 1 files imported")
+    assert "pip install 'focus-server[dascore]'" in done.err
