@@ -197,7 +197,13 @@ def fibre(source):
     return make
 
 
-CASES = [pytest.param(name, how, id=f"{name}, {how.__name__}") for name in there() for how in (as_it_is, hard)]
+TWICE = "daspy_example_500x5000_f32.h5"
+"""The earthquake of the sample again, as another file."""
+CASES = [
+    pytest.param(name, how, id=f"{name}, {how.__name__}", marks=[pytest.mark.soak] if name == TWICE else [])
+    for name in there()
+    for how in (as_it_is, hard)
+]
 
 
 @pytest.mark.parametrize(("name", "how"), CASES)
