@@ -2,6 +2,8 @@
 
 import contextlib
 import gc
+import importlib
+import resource
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -65,8 +67,14 @@ def outage(mongo):
 
 
 @pytest.fixture
-async def catalogue(mongo, anyio_backend):
-    async with Catalogue(MongoAddress(mongo.url), PATIENCE_S) as opened:
+def another_catalogue(mongo):
+    """Make catalogues of the same database: `async with another_catalogue() as catalogue`."""
+    return lambda: Catalogue(MongoAddress(mongo.url), PATIENCE_S)
+
+
+@pytest.fixture
+async def catalogue(another_catalogue, anyio_backend):
+    async with another_catalogue() as opened:
         yield opened
 
 
@@ -92,6 +100,28 @@ def run(mongo, tmp_path, monkeypatch, capsys):
         return SimpleNamespace(code=code, log=str(log), **capsys.readouterr()._asdict())
 
     return ran
+
+
+@pytest.fixture
+def room():
+    """The kernel's limit on a file's size stands for a full disk: `with room(bytes):`."""
+
+    @contextlib.contextmanager
+    def limited(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
+
+
+@pytest.fixture(scope="session")
+def dascore():
+    """DASCore, which takes a second to be imported, also where no test asks for it."""
+    return importlib.import_module("dascore")
 
 
 @pytest.fixture

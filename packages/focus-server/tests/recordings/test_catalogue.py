@@ -7,8 +7,7 @@ import pytest
 from bson import Int64
 
 from focus_server.errors import CatalogueDown
-from focus_server.recordings.address import MongoAddress
-from focus_server.recordings.catalogue import Catalogue, KnownFile
+from focus_server.recordings.catalogue import KnownFile
 from focus_server.recordings.document import to_document
 
 pytestmark = pytest.mark.anyio
@@ -44,8 +43,8 @@ async def test_indexes_come_to_base_paths_that_another_program_entered(catalogue
     assert database[guid].index_information()["uuid_1"]["unique"]
 
 
-async def test_a_base_path_has_one_guid(catalogue, database, mongo, tmp_path):
-    async with Catalogue(MongoAddress(mongo.url)) as other:
+async def test_a_base_path_has_one_guid(catalogue, another_catalogue, database, tmp_path):
+    async with another_catalogue() as other:
         guids = await asyncio.gather(*(it.base_path(tmp_path) for it in (catalogue, other) * 4))
     assert len(set(guids)) == 1
     document = database.base_paths.find_one({}, {"_id": 0})
@@ -109,8 +108,10 @@ async def test_a_recording_is_live_then_historic_then_deleted(catalogue, databas
     assert await catalogue.deleted_among(folder(entry), [entry.uuid, "unknown"]) == {entry.uuid}
 
 
-async def test_the_same_recording_from_many_sides_is_one_document(catalogue, database, make_entry, running, mongo):
-    async with Catalogue(MongoAddress(mongo.url)) as other:
+async def test_the_same_recording_from_many_sides_is_one_document(
+    catalogue, another_catalogue, database, make_entry, running
+):
+    async with another_catalogue() as other:
         calls = [it.finished(make_entry()) for it in (catalogue, other) * 4]
         calls += [it.begun(running()) for it in (catalogue, other) * 4]
         await asyncio.gather(*calls)
@@ -118,9 +119,10 @@ async def test_the_same_recording_from_many_sides_is_one_document(catalogue, dat
     assert await catalogue.find(*EVER) == [make_entry()]
 
 
-@pytest.mark.parametrize(
-    ("start_s", "end_s", "slots"),
-    [
+async def test_half_open_ranges_to_the_nanosecond(catalogue, make_entry):
+    for slot in (2, 0, 1):
+        await catalogue.finished(make_entry(slot))
+    for start_s, end_s, slots in [
         (0, 10, [0]),
         (10, 20, [1]),
         (9.999999999, 10, [0]),
@@ -130,15 +132,11 @@ async def test_the_same_recording_from_many_sides_is_one_document(catalogue, dat
         (30, 40, []),
         (29.999999999, 40, [2]),
         (-100, 100, [0, 1, 2]),
-    ],
-)
-async def test_half_open_ranges_to_the_nanosecond(catalogue, make_entry, start_s, end_s, slots):
-    for slot in (2, 0, 1):
-        await catalogue.finished(make_entry(slot))
-    start_ns, end_ns = (T0_NS + round(at * SECOND) for at in (start_s, end_s))
-    assert await catalogue.find(start_ns, end_ns) == [make_entry(slot) for slot in slots]
-    joined = [(make_entry(slots[0]).start_ns, make_entry(slots[-1]).end_ns)] if slots else []
-    assert await catalogue.ranges(start_ns, end_ns) == joined
+    ]:
+        start_ns, end_ns = (T0_NS + round(at * SECOND) for at in (start_s, end_s))
+        assert await catalogue.find(start_ns, end_ns) == [make_entry(slot) for slot in slots], (start_s, end_s)
+        joined = [(make_entry(slots[0]).start_ns, make_entry(slots[-1]).end_ns)] if slots else []
+        assert await catalogue.ranges(start_ns, end_ns) == joined, (start_s, end_s)
 
 
 async def test_ranges_are_joined_only_where_no_sample_is_missing(catalogue, make_entry):
@@ -258,8 +256,8 @@ async def test_a_dropped_database_is_filled_again(catalogue, database, make_entr
     assert database[guid].index_information()["uuid_1"]["unique"]
 
 
-async def test_the_state_is_what_the_last_call_found(mongo):
-    async with Catalogue(MongoAddress(mongo.url)) as catalogue:
+async def test_the_state_is_what_the_last_call_found(another_catalogue):
+    async with another_catalogue() as catalogue:
         assert catalogue.state.state == "unknown"
         await catalogue.ping()
         assert (catalogue.state.state, catalogue.state.detail) == ("up", "MongoDB answers.")

@@ -4,9 +4,9 @@ import os
 import pickle
 import warnings
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
-import dascore
 import h5py
 import numpy as np
 import pytest
@@ -27,7 +27,14 @@ def everything(source):
     return source.read(source.entry.first_sample, source.entry.end_sample, 1, source.entry.channels)
 
 
-def patch(data, step_ns=500_006, dims=("time", "distance"), units="m/s", start=START, dx=0.4, begin=101.0):
+@pytest.fixture
+def patch(dascore):
+    return partial(make_patch, dascore)
+
+
+def make_patch(
+    dascore, data, step_ns=500_006, dims=("time", "distance"), units="m/s", start=START, dx=0.4, begin=101.0
+):
     axes = {
         "time": start + np.arange(data.shape[dims.index("time")]) * np.timedelta64(step_ns, "ns"),
         "distance": begin + dx * np.arange(data.shape[dims.index("distance")]),
@@ -44,7 +51,7 @@ def written(tmp_path, made, name="foreign.h5"):
 
 @pytest.mark.parametrize("dims", [("time", "distance"), ("distance", "time")])
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
-def test_a_patch_is_imported_with_its_values_times_and_places(tmp_path, dims, dtype):
+def test_a_patch_is_imported_with_its_values_times_and_places(patch, tmp_path, dims, dtype):
     data = np.random.default_rng(1).integers(-(2**15), 2**15, (300, 4)).astype(dtype)
     if dtype == "float32":
         data[5, 1], data[7, 2], data[9, 3] = np.nan, np.inf, -0.0
@@ -63,7 +70,7 @@ def test_a_patch_is_imported_with_its_values_times_and_places(tmp_path, dims, dt
     assert again.entry == entry
 
 
-def test_what_is_told_wins_where_it_fits(tmp_path):
+def test_what_is_told_wins_where_it_fits(patch, tmp_path):
     path = written(tmp_path, patch(np.ones((100, 3), np.float32)))
     told = Told(site="north", fs=Fraction("1999.9761"), dx=2.0, units="1/s", start_ns=7)
     ((source,), notes) = open_sources(path, told)
@@ -74,7 +81,7 @@ def test_what_is_told_wins_where_it_fits(tmp_path):
         open_sources(path, Told(fs=Fraction(2000)))
 
 
-def test_values_that_float32_rounds_are_noted_and_channels_that_run_backwards_are_turned(tmp_path):
+def test_values_that_float32_rounds_are_noted_and_channels_that_run_backwards_are_turned(patch, tmp_path):
     data = np.linspace(0, 1, 300).reshape(100, 3)
     ((source,), notes) = open_sources(written(tmp_path, patch(data, 10**6, dx=-2.0, begin=10.0, units="nanostrain/s")))
     assert np.array_equal(everything(source), data[:, ::-1].astype(np.float32))
@@ -82,7 +89,7 @@ def test_values_that_float32_rounds_are_noted_and_channels_that_run_backwards_ar
     assert notes == ["foreign.h5: its float64 samples are rounded to float32"]
 
 
-def test_files_that_follow_each_other_are_one_fibre(tmp_path):
+def test_files_that_follow_each_other_are_one_fibre(patch, tmp_path):
     data = np.arange(900, dtype=np.int16).reshape(300, 3)
     first = written(tmp_path, patch(data[:100], 10**6), "a.h5")
     second = written(tmp_path, patch(data[100:], 10**6, start=START + np.timedelta64(100, "ms")), "b.h5")
@@ -115,7 +122,7 @@ def test_nothing_that_a_file_holds_is_run(tmp_path, monkeypatch):
     assert not Path("harmed").exists()
 
 
-def test_time_that_is_no_time_of_day_is_asked_for(tmp_path):
+def test_time_that_is_no_time_of_day_is_asked_for(dascore, tmp_path):
     made = dascore.Patch(
         data=np.ones((4, 2), np.float32),
         coords={"time": np.array([0.0, 0.1, 0.4, 0.5]), "distance": np.arange(2.0)},
@@ -129,7 +136,7 @@ def test_time_that_is_no_time_of_day_is_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("real", [None, *REAL], ids=lambda path: path.name if path else "generated")
-def test_a_file_gives_what_dascore_gives_and_stays_so_in_segy(tmp_path, real):
+def test_a_file_gives_what_dascore_gives_and_stays_so_in_segy(dascore, patch, tmp_path, real):
     made = patch(np.random.default_rng(2).normal(size=(200, 6)).astype(np.float32))
     path = real or written(tmp_path, made)
     (expected,) = dascore.read(path)
@@ -143,7 +150,7 @@ def test_a_file_gives_what_dascore_gives_and_stays_so_in_segy(tmp_path, real):
     assert everything(again).tobytes() == everything(source).tobytes()
 
 
-def test_dascore_reads_our_segy(tmp_path, make_source):
+def test_dascore_reads_our_segy(dascore, tmp_path, make_source):
     source = make_source(rate=(2000, 1))
     write_export(source, tmp_path / "out.sgy")
     (found,) = dascore.read(tmp_path / "out.sgy", file_format="segy", file_version="2.0")

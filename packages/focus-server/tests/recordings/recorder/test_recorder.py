@@ -5,7 +5,6 @@ import os
 import time
 from dataclasses import replace
 
-import dascore
 import numpy as np
 import pytest
 
@@ -22,7 +21,7 @@ SECOND = 10**9
 
 
 async def test_every_published_sample_is_in_one_file_and_acknowledged(
-    source, publisher, recorder, wait_recorded, nothing_waits
+    dascore, source, publisher, recorder, wait_recorded, nothing_waits
 ):
     async with recorder(source) as running:
         await publisher.announce(source)
@@ -48,7 +47,7 @@ async def test_every_published_sample_is_in_one_file_and_acknowledged(
 
 
 async def test_a_broken_rate_and_float_samples_with_a_hole_that_is_filled_late(
-    source, publisher, recorder, wait_recorded, nothing_waits, wait_until
+    dascore, source, publisher, recorder, wait_recorded, nothing_waits, wait_until
 ):
     source = replace(source, rate=(249997, 1250), dtype="float32")
     async with recorder(source) as running:
@@ -297,7 +296,7 @@ async def test_a_folder_has_one_recorder_and_files_of_one_length(source, publish
 
 
 async def test_the_preroll_is_what_the_formula_gives_and_is_written_once(
-    source, publisher, recorder, wait_until, tmp_path, recording_file
+    dascore, source, publisher, recorder, wait_until, tmp_path, recording_file
 ):
     formula = ReplayFormula(Recording.load(recording_file), ReplayOptions(channels=70, seed=3))
     source.scale = formula.scale
