@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from urllib.parse import urlsplit
 
 import anyio
 import grpc
@@ -19,12 +20,14 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from fullspan.clients import AsyncFocusClient, AsyncFocusCommands, DataStream, Refused, open_stream
-from fullspan.testing import running_rabbitmq
+from fullspan.stack.proxy import CLEAR, LinkProxy, Toxics
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 CHANNELS = 70
 WAIT_S = 20
+OLDER = {"canvasInfo": {"height": 500}, "sensors": {"min": 10, "max": 14}, "nfftSelection": 256}
+OLDER |= {"displayTimeAxisDuration": 10, "frequencyRange": {"min": 10, "max": 100}}
 
 
 class Component:
@@ -35,25 +38,27 @@ class Component:
         self.command = [sys.executable, "-m", "focus_server", *arguments]
         self.environment = environment
         self.ready = ready
+        self.said = None
         self.process = None
 
-    def start(self):
+    async def start(self):
         with self.log.open("ab") as log:
             begin = log.tell()
-            self.process = subprocess.Popen(self.command, env=self.environment, stderr=log)
-        deadline = time.monotonic() + 2 * WAIT_S
-        while True:
-            assert time.monotonic() < deadline, f"no {self.ready} in {self.log.read_text()}"
-            assert self.process.poll() is None, self.log.read_text()
-            for line in self.log.read_bytes()[begin:].splitlines():
-                event = json.loads(line)
-                if event["event"] == self.ready:
-                    return event
-            time.sleep(0.02)
+            self.process = subprocess.Popen(self.command, env=self.environment, stderr=log)  # noqa: ASYNC220
+        with anyio.fail_after(2 * WAIT_S):
+            while not self._is_ready(self.log.read_bytes()[begin:]):
+                assert self.process.poll() is None, self.log.read_text()
+                await anyio.sleep(0.02)
 
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        self.process.wait(WAIT_S)
+    def _is_ready(self, logged):
+        events = [json.loads(line) for line in logged.splitlines(keepends=True) if line.endswith(b"\n")]
+        self.said = next((event for event in events if event["event"] == self.ready), None)
+        return self.said is not None
+
+    async def end(self, number=signal.SIGTERM):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+            await anyio.to_thread.run_sync(self.process.wait, WAIT_S)
 
 
 @pytest.fixture(scope="module")
@@ -67,42 +72,45 @@ def recording(folder):
 
 
 @pytest.fixture(scope="module")
-def components(folder, recording):
-    with running_rabbitmq(folder / "rabbitmq") as broker, contextlib.ExitStack() as stack:
-        environment = {
-            **os.environ,
-            "HOME": str(folder),
-            "FOCUS_AMQP_URL": broker.amqp_url,
-            "FOCUS_ANALYZER_SOCKET": str(folder / "real.sock"),
-            "FOCUS_RING_SAMPLES": "16384",
-        }
+async def components(anyio_backend, folder, recording, one_rabbitmq):
+    broker = one_rabbitmq.virtual_host("whole-server")
+    async with contextlib.AsyncExitStack() as stack:
+        url = urlsplit(broker.amqp_url)
+        link = LinkProxy("analyzer-broker", url.hostname, url.port)
+        await link.start()
+        stack.push_async_callback(link.aclose)
+        user, _, _ = url.netloc.rpartition("@")
+        through = url._replace(netloc=f"{user}@127.0.0.1:{link.address[1]}").geturl()
 
-        def component(ready, name, *options):
-            own = {**environment, "FOCUS_STATE_DIR": str(folder / f"state-{name}")}
-            made = Component(folder, own, ready, name, *options)
-            stack.callback(lambda: made.process and made.process.poll() is None and made.end())
-            return made
+        def component(ready, name, *options, amqp_url=broker.amqp_url):
+            environment = {
+                **os.environ,
+                "HOME": str(folder),
+                "FOCUS_AMQP_URL": amqp_url,
+                "FOCUS_ANALYZER_SOCKET": str(folder / "real.sock"),
+                "FOCUS_RING_SAMPLES": "16384",
+                "FOCUS_STATE_DIR": str(folder / f"state-{name}"),
+            }
+            return Component(folder, environment, ready, name, *options)
 
         made = {
-            "analyze": component("analyzer.ready", "analyze"),
+            "analyze": component("analyzer.ready", "analyze", amqp_url=through),
             "replay": component("interrogator.connected", "replay", "--recording", str(recording)),
             "serve": component("server.ready", "serve", "--port", "0"),
         }
-        made["analyze"].start()
-        made["replay"].start()
-        port = str(made["serve"].start()["port"])
+        async with anyio.create_task_group() as tasks:
+            for program in made.values():
+                tasks.start_soon(program.start)
+                stack.push_async_callback(program.end)
+        port = str(made["serve"].said["port"])
         made["serve"].command[-1] = port  # started again it is where it was
-        made["address"] = f"127.0.0.1:{port}"
-        made["broker"] = broker
-        yield made
+        yield made | {"address": f"127.0.0.1:{port}", "broker": broker, "link": link}
 
 
 @pytest.fixture
 async def focus(components):
     async with AsyncFocusClient(f"http://{components['address']}") as client:
-        with anyio.fail_after(WAIT_S):
-            while not (await client.health()).healthy:  # noqa: ASYNC110 - it happens in other processes
-                await anyio.sleep(0.05)
+        await healthy(client)
         yield client
 
 
@@ -257,32 +265,63 @@ async def test_a_cancelled_job_is_complete_for_its_viewers(components, focus, jo
         assert await end_of(viewer) == ({"type": "complete"}, 1000)
 
 
-async def test_a_restart_of_the_server_touches_no_stream(components, job):
+async def healthy(focus):
+    with anyio.fail_after(WAIT_S):
+        while not (await focus.health()).healthy:  # noqa: ASYNC110 - it happens in other processes
+            await anyio.sleep(0.05)
+
+
+@pytest.fixture
+async def task(focus):
+    """The name of a task, of which rows have been pulled, and the newest of these rows."""
+    made = await focus.raw("POST", "/config/my-task_1", json=OLDER)
+    assert (made.status_code, made.json()) == (200, {"status": "success", "task_id": "my-task_1"})
+    yield "my-task_1", max(await pulled(focus, "my-task_1", lambda rows: len(rows) >= 3))
+    assert (await focus.raw("DELETE", "/job/my-task_1")).status_code == 200
+    for method, path in (("GET", "/metadata/my-task_1"), ("DELETE", "/job/my-task_1")):
+        assert (await focus.raw(method, path)).status_code == 404
+
+
+async def is_kept(focus, task, job_id):
+    """The task has its job still, also when it is asked for again, and its rows go on."""
+    name, newest = task
+    assert (await focus.raw("POST", f"/config/{name}", json=OLDER)).status_code == 200
+    assert (await focus.raw("GET", f"/task/{name}/metadata")).json()["job_id"] == job_id
+    assert min(await pulled(focus, name, lambda rows: len(rows) >= 3)) > newest
+
+
+async def test_a_restart_of_the_server_touches_no_stream_and_no_task(components, focus, job, task):
+    kept = await focus.metadata(task[0])
     async with open_stream(job.host, job.stream_port) as call:
         before = await rows_of(call, 5)
-        components["serve"].end()
+        await components["serve"].end()
         after = await rows_of(call, 20)
         assert sorted(before | after) == list(range(min(before), max(after) + 1))
-        components["serve"].start()
+        await components["serve"].start()
     async with watch(components, job) as viewer:
         assert min(await frames_of(viewer, 3)) >= max(after)
+    await healthy(focus)
+    await is_kept(focus, task, kept.job_id)
 
 
-async def test_viewers_live_through_a_kill_of_the_analyzer(components, focus, job):
+async def test_viewers_and_tasks_live_through_a_kill_of_the_analyzer(components, focus, job, task):
+    kept = await focus.metadata(task[0])
     async with watch(components, job) as viewer:
         before = await frames_of(viewer, 5)
-        components["analyze"].end(signal.SIGKILL)
+        await components["analyze"].end(signal.SIGKILL)
         response = await focus.raw("GET", "/live_metadata")
         assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
         assert (await focus.raw("GET", "/ack")).status_code == 200
-        components["analyze"].start()
+        await components["analyze"].start()
         after = await frames_of(viewer, 5)
     assert min(after) > max(before)
     assert (await focus.metadata(job.job_id)).stream_port == job.stream_port
+    await healthy(focus)
+    await is_kept(focus, task, kept.job_id)
 
 
 async def test_a_broker_that_is_down_is_named_and_found_again(components, focus):
-    components["broker"].kill()
+    components["link"].set_toxics(Toxics(reset=True))
     with anyio.fail_after(WAIT_S):
         while (health := await focus.health()).healthy:  # noqa: ASYNC110 - it happens in other processes
             await anyio.sleep(0.05)
@@ -291,10 +330,8 @@ async def test_a_broker_that_is_down_is_named_and_found_again(components, focus)
     with pytest.raises(Refused, match="RabbitMQ") as refused:
         await focus.configure(7)
     assert (refused.value.status, refused.value.retry_after_s) == (503, 2)
-    components["broker"].start()
-    with anyio.fail_after(WAIT_S):
-        while not (await focus.health()).healthy:  # noqa: ASYNC110 - it happens in other processes
-            await anyio.sleep(0.05)
+    components["link"].set_toxics(CLEAR)
+    await healthy(focus)
     await focus.cancel((await focus.configure(7)).job_id)
 
 
@@ -306,10 +343,6 @@ async def test_a_repeated_request_with_a_key_makes_one_job(focus):
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["job_id"] for answer in answers}) == 1
     await focus.cancel(answers[0].json()["job_id"])
-
-
-OLDER = {"canvasInfo": {"height": 500}, "sensors": {"min": 10, "max": 14}, "nfftSelection": 256}
-OLDER |= {"displayTimeAxisDuration": 10, "frequencyRange": {"min": 10, "max": 100}}
 
 
 async def pulled(focus, name, enough):
@@ -380,34 +413,19 @@ async def test_a_pulled_waterfall_has_a_value_per_sensor(focus):
     await focus.cancel(job.job_id)
 
 
-async def test_a_task_keeps_its_job_through_restarts_and_is_replaced_by_another_request(components, focus):
-    made = await focus.raw("POST", "/config/my-task_1", json=OLDER)
-    assert (made.status_code, made.json()) == (200, {"status": "success", "task_id": "my-task_1"})
-    job = await focus.metadata("my-task_1")
+async def test_a_task_is_replaced_by_another_request(focus, task):
+    name, _ = task
+    job = await focus.metadata(name)
     assert (job.view_type, job.channel_amount, job.stream_amount, job.grid.nfft) == (0, 5, 3, 256)
     assert sorted(job.channel_to_stream) == [11, 12, 13, 14, 15]
     assert job.frequencies == tuple(k * 1000 / 256 for k in range(3, 26))
-    before = await pulled(focus, "my-task_1", lambda rows: len(rows) >= 3)
-    for name, number in (("serve", signal.SIGTERM), ("analyze", signal.SIGKILL)):
-        components[name].end(number)
-        components[name].start()
-        with anyio.fail_after(WAIT_S):
-            while not (await focus.health()).healthy:  # noqa: ASYNC110 - it happens in other processes
-                await anyio.sleep(0.05)
-        assert (await focus.raw("POST", "/config/my-task_1", json=OLDER)).status_code == 200
-        assert (await focus.raw("GET", "/task/my-task_1/metadata")).json()["job_id"] == job.job_id
-    after = await pulled(focus, "my-task_1", lambda rows: len(rows) >= 3)
-    assert min(after) > max(before)
-    assert (await focus.raw("POST", "/config/my-task_1", json={**OLDER, "nfftSelection": 512})).status_code == 200
-    other = await focus.metadata("my-task_1")
+    assert (await focus.raw("POST", f"/config/{name}", json={**OLDER, "nfftSelection": 512})).status_code == 200
+    other = await focus.metadata(name)
     assert (other.job_id != job.job_id, other.grid.nfft) == (True, 512)
     for path in (f"/metadata/{job.job_id}", f"/waterfall/{job.job_id}/1"):
         assert (await focus.raw("GET", path)).status_code == 404
-    wrong = await focus.raw("POST", "/config/my-task_1", json={**OLDER, "sensors": {"min": 0, "max": CHANNELS}})
-    assert (wrong.status_code, (await focus.metadata("my-task_1")).job_id) == (400, other.job_id)
-    assert (await focus.raw("DELETE", "/job/my-task_1")).status_code == 200
-    for method, path in (("GET", "/metadata/my-task_1"), ("DELETE", "/job/my-task_1")):
-        assert (await focus.raw(method, path)).status_code == 404
+    wrong = await focus.raw("POST", f"/config/{name}", json={**OLDER, "sensors": {"min": 0, "max": CHANNELS}})
+    assert (wrong.status_code, (await focus.metadata(name)).job_id) == (400, other.job_id)
 
 
 @pytest.mark.timed
