@@ -224,7 +224,7 @@ def shared_archive(tmp_path_factory):
     return Archive(tmp_path_factory.mktemp("recordings"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def feed():
     """Make a feed that has taken a source: feed(source, ring_samples=..., give_up_s=...)."""
 

@@ -16,7 +16,7 @@ def fibre(source):
     return source(np.zeros((200, 20_000), np.int16), fs=Fraction(2000))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def filled(feed, fibre):
     return feed(fibre, ring_samples=150_000)
 
@@ -105,7 +105,7 @@ def test_refusals(filled, wanted, budget, status, words):
 
 
 def test_a_row_that_no_client_takes_is_refused(feed, source):
-    wide = feed(source(np.zeros((2222, 400), np.int16), fs=Fraction(2000)), ring_samples=150_000)
+    wide = feed(source(np.zeros((2222, 200), np.int16), fs=Fraction(2000)), ring_samples=150_000)
     with pytest.raises(Refusal, match="97 MB") as refused:
         plan(wide, request(view=0, channels=(1, 2222), nfftSelection=65536))
     assert refused.value.status == 400

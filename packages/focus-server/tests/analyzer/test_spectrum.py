@@ -51,6 +51,7 @@ def test_every_bin_agrees_with_scipy(oracle, nfft, signal):
     assert (out >= 0).all()
 
 
+@pytest.mark.soak
 def test_ten_million_bins_of_noise_agree_with_scipy(oracle):
     samples = (noise(40, 256_000) * 3000).astype(np.int16)
     out = spectra(samples, 1024, 512)

@@ -18,7 +18,7 @@ from focus_server.recordings.recorder.command import record
 
 pytestmark = pytest.mark.anyio
 
-KILLS = int(os.environ.get("FULLSPAN_SOAK_KILLS", "3"))
+KILLS = int(os.environ.get("FULLSPAN_SOAK_KILLS", "2"))
 SEED = int(os.environ.get("FULLSPAN_SOAK_SEED", "1"))
 
 
@@ -53,6 +53,7 @@ async def test_killed_at_random_moments_it_loses_nothing(
     assert found.gaps == 0
 
 
+@pytest.mark.soak
 async def test_the_broker_is_killed_and_comes_back(
     source, publisher, rabbitmq, recorder, wait_recorded, nothing_waits, look_at
 ):
