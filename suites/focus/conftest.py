@@ -43,7 +43,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         raise Inconclusive(f"{took}, and meanwhile: {type(error).__name__}: {str(error)[:200]}") from error
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def focus(stack: Stack) -> Iterator[FocusClient]:
     with FocusClient(stack.endpoint("focus.http")) as client:
         yield client

@@ -36,7 +36,8 @@ def portal() -> Iterator[BlockingPortal]:
 @pytest.mark.parametrize(
     "down_s",
     [
-        pytest.param(SHORT_S, marks=pytest.mark.demo, id="short"),
+        # `make test` has the long one only.
+        pytest.param(SHORT_S, marks=[pytest.mark.demo, pytest.mark.soak], id="short"),
         pytest.param(LONG_S, marks=[pytest.mark.outages, pytest.mark.beside], id="long"),
     ],
 )

@@ -33,6 +33,8 @@ from suites.focus.websocket_tamper import WebSocketTamper
 pytestmark = [pytest.mark.e2e, pytest.mark.own_processors]
 
 WATCH_S = 3.2
+GLANCE_S = 1.6
+"""Enough for a defect that shows in every line."""
 GIVEN_UP_AFTER_S = 3.0
 """Rows that are due so long after a block was stolen are drawn before the proof ends: it is waited for for 2 s."""
 
@@ -57,19 +59,20 @@ for (const name of ['texImage2D', 'texSubImage2D', 'texStorage2D']) {
 
 
 class Scene:
-    """A live picture with its observers, into which defects are planted."""
+    """A live picture with its observers, into which defects are planted; the server is at `base`, if not as usual."""
 
-    def __init__(self, picture: LivePicture, ledger: Ledger, live: LiveMetadata) -> None:
+    def __init__(self, picture: LivePicture, ledger: Ledger, live: LiveMetadata, base: str | None = None) -> None:
         self.picture = picture
         self.ledger = ledger
         self._live = live
+        self._base = base
         self._since_ns = 0
 
-    def open(self, base: str | None = None) -> None:
+    def open(self) -> None:
         """Show the picture, unless it is there; what is due from now on is examined."""
         if self.picture.ready is None:
             # Only the blocks that the picture is made of: observing all would take the processor from the rest.
-            self.picture.open(base, blocks=str(group_of(self.picture.view.channel)))
+            self.picture.open(self._base, blocks=str(group_of(self.picture.view.channel)))
         self._since_ns = time.time_ns()
 
     def watch(self, seconds: float = WATCH_S) -> Reconciliation:
@@ -99,18 +102,18 @@ def test_shifted_channel_is_found_at_the_row(scene: Scene) -> None:
 
     scene.picture.page.route("**/configure", shift)
     scene.open()
-    examined = scene.watch()
+    examined = scene.watch(GLANCE_S)
     assert examined.first_bad_hop == "row"
-    assert examined.totals["row"].altered == examined.totals["row"].expected
+    assert examined.totals["row"].altered == examined.totals["row"].expected >= 20
     assert examined.totals["frame"].altered == 0, "the frames carry what the rows carried"
 
 
 def test_wrong_colour_table_is_found_at_the_pixel(scene: Scene) -> None:
     scene.picture.page.add_init_script(REVERSED_TABLE)
     scene.open()
-    examined = scene.watch()
+    examined = scene.watch(GLANCE_S)
     assert examined.first_bad_hop == "pixel"
-    assert examined.totals["pixel"].altered >= 0.9 * examined.totals["pixel"].expected
+    assert examined.totals["pixel"].altered >= 0.9 * examined.totals["pixel"].expected >= 18
     assert examined.totals["frame"].altered == 0
 
 
@@ -164,26 +167,25 @@ def tampering(stack: Stack, swap: RowSwap) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def running(stack: Stack, browser: Browser, timeline: Timeline, tampering: str) -> Iterator[Scene]:
-    """A picture that goes on from test to test, below the fixture `swap`."""
-    with FocusClient(stack.endpoint("focus.http")) as focus:
-        live = metadata_of(focus)
+def running(stack: Stack, focus: FocusClient, browser: Browser, timeline: Timeline, tampering: str) -> Iterator[Scene]:
+    """A picture that goes on from test to test."""
+    live = metadata_of(focus)
     fibre = fibre_of(stack, live)
     with HopRunner(Ledger(), timeline) as hops, page_in(browser) as page:
         picture = LivePicture(stack, page, hops, fibre, site_of(live), choose_view(fibre, CHANNEL, live))
-        yield Scene(picture, hops.ledger, live)
+        yield Scene(picture, hops.ledger, live, tampering)
         page.close()
 
 
-def test_no_defect_no_alarm(running: Scene, tampering: str) -> None:
-    running.open(tampering)
+def test_no_defect_no_alarm(running: Scene) -> None:
+    running.open()
     examined = running.watch()
     assert examined.first_bad_hop is None, examined.violations[:3]
     assert examined.totals["pixel"].observed >= 50
 
 
-def test_dropped_block_is_missing_from_the_row_on(stack: Stack, running: Scene, tampering: str) -> None:
-    running.open(tampering)
+def test_dropped_block_is_missing_from_the_row_on(stack: Stack, running: Scene) -> None:
+    running.open()
     picture = running.picture
     group = group_of(picture.view.channel)
     with start_blocking_portal() as portal:
@@ -213,11 +215,11 @@ def row_blocks(running: Scene, row: int) -> set[str]:
     }
 
 
-def test_swapped_rows_are_found_at_the_frame(running: Scene, swap: RowSwap, tampering: str) -> None:
-    running.open(tampering)
+def test_swapped_rows_are_found_at_the_frame(running: Scene, swap: RowSwap) -> None:
+    running.open()
     picture = running.picture
     swap.begin = running.rows_until(time.time_ns()).first
-    examined = running.watch()
+    examined = running.watch(GLANCE_S)
     assert swap.rows is not None, "no message with two rows came by"
     first, second = (picture.key(row) for row in swap.rows)
     found = {(v.hop, v.key, v.swapped_with) for v in examined.of(Kind.SWAPPED) if v.is_root}
@@ -225,8 +227,8 @@ def test_swapped_rows_are_found_at_the_frame(running: Scene, swap: RowSwap, tamp
     assert examined.first_bad_hop == "frame"
 
 
-def test_frozen_canvas_is_found_at_the_pixel(running: Scene, tampering: str) -> None:
-    running.open(tampering)
+def test_frozen_canvas_is_found_at_the_pixel(running: Scene) -> None:
+    running.open()
     page = running.picture.page
     running.picture.watch(lambda: len(running.picture.screen.codes) > 20, 10)
     page.evaluate("WebGL2RenderingContext.prototype.drawArrays = () => {}")
