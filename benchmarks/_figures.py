@@ -40,6 +40,11 @@ def print_machine() -> None:
     print(f"python: {platform.python_version()}")
 
 
+def print_claim(what: str, kept: bool, *, quick: bool) -> None:
+    """Print what is claimed, and whether it is kept, which quick figures cannot tell."""
+    print(f"  claim: {what}" + ("" if quick else ", kept" if kept else ", MISSED"))
+
+
 def percentile(samples: Sequence[float], percent: float) -> float:
     """Return the nearest-rank percentile."""
     ordered = sorted(samples)

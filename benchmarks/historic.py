@@ -23,7 +23,7 @@ from pathlib import Path
 import dascore
 import grpc.aio
 import numpy as np
-from _figures import options, read, show
+from _figures import options, print_claim, read, show
 from numpy.typing import NDArray
 from scipy.signal import spectrogram
 from scipy.signal.windows import hann
@@ -235,8 +235,7 @@ def main() -> None:
         recorded = earthquake(seconds)
         if recorded is not None:
             measure("sample recording", recorded, given.n, Path(name, "recorded"), process)
-    goal_s = GOAL_S * seconds / SECONDS
-    print(f"\nclaim: at most {goal_s:g} s for noise, {'reached' if median <= goal_s else 'missed'}")
+    print_claim(f"{SECONDS} s of noise in at most {GOAL_S:g} s", median <= GOAL_S, quick=given.quick)
 
 
 if __name__ == "__main__":
