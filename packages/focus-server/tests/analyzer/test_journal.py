@@ -119,7 +119,7 @@ async def test_a_job_shorter_than_a_look_is_written(live, written):
     await written(answer["job_id"], state="ended")
 
 
-@pytest.mark.parametrize(("away", "again"), [("kill", "start"), pytest.param("hang", "resume", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("away", "again"), [pytest.param("kill", "start", marks=pytest.mark.soak), ("hang", "resume")])
 async def test_an_outage_delays_the_document_and_nothing_else(
     outage, live, journal, written, watch, until, away, again
 ):
