@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Final
 
 import click
-import pytest
 
 from fullspan import __version__
 from fullspan.bundle import Bundle, RunRecord, TestRecord
 from fullspan.errors import FullspanError, UsageError, nearest
-from fullspan.report import write_report
 from fullspan.settings import Settings
 from fullspan.stack import Stack, open_stack
 from fullspan.stack.load import find_stack_file, project_of
@@ -33,6 +31,8 @@ __all__ = ["run"]
 INTERRUPT_S: Final = 20.0
 LONGEST_SUMMARY: Final = 200
 KEPT_REASONS: Final = 3
+NO_TESTS_COLLECTED: Final = 5
+"""How pytest, which runs in a process of its own, ends then."""
 
 Tell = Callable[[str], None]
 
@@ -217,6 +217,8 @@ class Runner:
         self._note(f"the run ends: {verdict.value}")
         ended = {"verdict": verdict, "summary": summary, "problem": problem, "ended_wall_ns": time.time_ns()}
         self._bundle.write_run(self._record.model_copy(update=ended))
+        from fullspan.report import write_report  # what draws is loaded when there is something to draw
+
         write_report(self._bundle.path)
 
     def _conclude(self, verdict: Verdict, summary: str) -> None:
@@ -250,7 +252,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def judge(plan: Plan, returned: int, tests: list[TestRecord]) -> tuple[Verdict, str]:
     """Return verdict and summary of what pytest left; an end that is no result of tests is a UsageError."""
-    if returned == pytest.ExitCode.NO_TESTS_COLLECTED or (returned == 0 and not tests):
+    if returned == NO_TESTS_COLLECTED or (returned == 0 and not tests):
         raise UsageError(f"No test of {plan.name} was chosen, so nothing was proven.", "Look at -m and SUITE.")
     if returned not in (0, 1, 2) or not tests:
         raise UsageError(f"pytest ended with {returned} before it came to a result; see above.")

@@ -1,13 +1,13 @@
 """Settings of fullspan: option, then environment (FULLSPAN_...), then file (fullspan.toml), then default."""
 
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fullspan.errors import UsageError, nearest
 
@@ -26,10 +26,10 @@ class Effective:
     origin: str
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What can be set; `endpoint` overrides addresses of a stack, `endpoint.focus.http` for example."""
 
-    model_config = SettingsConfigDict(env_prefix="FULLSPAN_", env_nested_delimiter="__", extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     var: Path | None = None
     """Where all run-time state lies; without it `var/` beside the folder of the stack file."""
@@ -69,7 +69,7 @@ class Settings(BaseSettings):
         origins: dict[str, str] = {}
         path = config or (Path(_FILE) if Path(_FILE).exists() else None)
         file = _read(path, cls.model_fields) if path else {}
-        environment = EnvSettingsSource(cls)()
+        environment = _environment(cls.model_fields)
         given = {name: value for name, value in options.items() if value is not None}
         for origin, source in ((str(path), file), ("environment", environment), ("option", given)):
             for name in cls.model_fields.keys() & source.keys():
@@ -96,6 +96,20 @@ def _read(path: Path, known: Mapping[str, object]) -> dict[str, Any]:
         raise UsageError(f"The settings file {path} is not TOML: {error}.") from error
     for key in values.keys() - known.keys():
         raise UsageError(f"The settings file {path} has an unknown key {key!r}.", nearest(key, known))
+    return values
+
+
+def _environment(known: Container[str]) -> dict[str, Any]:
+    """Return what the variables FULLSPAN_... say of the known settings; `__` leads into a mapping."""
+    values: dict[str, Any] = {}
+    for variable, text in sorted(os.environ.items()):
+        prefix, _, rest = variable.lower().partition("_")
+        name, *deeper = rest.split("__")
+        if prefix == "fullspan" and name in known:
+            value: object = text
+            for key in reversed(deeper):
+                value = {key: value}
+            values[name] = _merged(values.get(name), value)
     return values
 
 

@@ -4,8 +4,6 @@ import contextlib
 import json
 from typing import Any, Final, Self
 
-import httpx
-
 from fullspan.errors import StackError, UsageError, nearest
 from fullspan.faults.question import Question
 from fullspan.stack.handle import Stack
@@ -21,16 +19,18 @@ class LeasedStack:
     """Acts under one lease, which lasts until `close`, or until this process ends in whatever way."""
 
     def __init__(self, stack: Stack) -> None:
+        from fullspan.stack.control_client import HTTPError, Timeout
+
         self._stack = stack
         self._open = contextlib.ExitStack()
         try:
             # The answer is never read to its end: it is the connection that is the lease.
             answer = self._open.enter_context(
-                stack.control.stream("POST", "/leases", timeout=httpx.Timeout(_GRANT_S, read=_GRANT_S))
+                stack.control.stream("POST", "/leases", timeout=Timeout(_GRANT_S, read=_GRANT_S))
             )
             self._lines = answer.iter_lines()
             self._lease = str(json.loads(next(self._lines))["lease"])
-        except (httpx.HTTPError, StopIteration, ValueError, KeyError) as error:
+        except (HTTPError, StopIteration, ValueError, KeyError) as error:
             self._open.close()
             raise StackError(
                 f"Stack {stack.name!r} granted no lease ({error or type(error).__name__}).",

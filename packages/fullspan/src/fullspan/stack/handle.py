@@ -4,11 +4,10 @@ import contextlib
 import os
 import select
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
-
-import httpx
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from fullspan.errors import FullspanError, StackError, UsageError, nearest
 from fullspan.settings import Settings
@@ -17,6 +16,9 @@ from fullspan.stack.processes import Process
 from fullspan.stack.run_folder import RunFolder
 from fullspan.stack.sockets import short_path
 from fullspan.stack.state import ComponentState, LinkState, StackState, read_state
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["ComponentHandle", "Stack", "find_run_folder", "run_folders"]
 
@@ -100,11 +102,15 @@ class Stack:
         self._known = state
         self._overrides = Settings.load().endpoints | dict(endpoints or {})
         self._closing = contextlib.ExitStack()
-        socket = self._closing.enter_context(short_path(folder.control))
-        self.control = self._closing.enter_context(
-            httpx.Client(transport=httpx.HTTPTransport(uds=socket), base_url="http://stack", timeout=_ACT_S)
-        )
+        self._socket = self._closing.enter_context(short_path(folder.control))
+
+    @cached_property
+    def control(self) -> "httpx.Client":
         """A client of the supervisor's control interface."""
+        # Half of all there is to load, and who only looks whether a stack is up has nothing to ask.
+        from fullspan.stack.control_client import control_client
+
+        return self._closing.enter_context(control_client(self._socket, _ACT_S))
 
     @classmethod
     def attach(cls, named: str | Path, endpoints: Mapping[str, str] | None = None) -> Self:
@@ -201,10 +207,12 @@ class Stack:
 
     def call(self, method: str, path: str, *, json: object = None, lease: str | None = None) -> Any:
         """Ask the control interface; return its JSON, raise its refusals and a StackError when it is gone."""
+        from fullspan.stack.control_client import TransportError
+
         headers = {"X-Lease": lease} if lease else {}
         try:
             response = self.control.request(method, path, json=json, headers=headers)
-        except httpx.TransportError as error:
+        except TransportError as error:
             raise StackError(
                 f"Stack {self.name!r} does not answer ({error or type(error).__name__}); its supervisor has gone.",
                 f"See {self._folder.supervisor_log} and {self._folder.events}.",
@@ -226,7 +234,7 @@ class Stack:
         self.close()
 
 
-def _refusal(response: httpx.Response) -> FullspanError:
+def _refusal(response: "httpx.Response") -> FullspanError:
     try:
         body = response.json()
         kind = UsageError if body["type"] == "UsageError" else StackError
