@@ -49,7 +49,7 @@ class Effective:
 class FocusSettings(BaseModel):
     """What all programs share."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

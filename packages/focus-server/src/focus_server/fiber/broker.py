@@ -1,7 +1,7 @@
 """One connection to the broker: publications with confirms, a queue, an end that never waits for a broker that hangs.
 
-The layer below aio-pika is used directly, because its own reconnecting connection hides outages, and because closing a
-connection politely takes half a minute while the broker hangs: here the socket is ours and can be cut.
+aiormq is used directly, because the reconnecting connection of aio-pika hides outages, and because closing one politely
+takes half a minute while the broker hangs: here the socket is ours and can be cut.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiormq
-from aio_pika.connection import make_url
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError, ProbableAuthenticationError
 from aiormq.abc import AbstractChannel, ConsumerCallback
 from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
+from aiormq.exceptions import AMQPError, AuthenticationError, ProbableAuthenticationError
+from pamqp.exceptions import PAMQPException
 from yarl import URL
 
 from focus_server.errors import SettingsError
@@ -31,7 +31,8 @@ Properties = aiormq.spec.Basic.Properties
 Binding = tuple[str, str]
 """An exchange and a key."""
 
-LOST: Final = (*CONNECTION_EXCEPTIONS, TimeoutError)
+LOST: Final = (AMQPError, PAMQPException, OSError, RuntimeError, StopAsyncIteration, TimeoutError)
+"""What the library raises when a connection, its channel or its broker is gone."""
 
 
 class BrokerAddress:
@@ -83,7 +84,7 @@ class BrokerConnection:
     def __init__(self, address: BrokerAddress) -> None:
         self._streams = _Streams()
         self._connection = aiormq.Connection(
-            make_url(address.url, heartbeat=HEARTBEAT_S), transport_factory=self._streams
+            URL(address.url).update_query(heartbeat=HEARTBEAT_S), transport_factory=self._streams
         )
         self._channel: AbstractChannel | None = None
 
