@@ -1,25 +1,18 @@
 """`fullspan doctor` as a person or a script meets it."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from fullspan.stack.processes import wait_until
+from packages.fullspan.tests.commands import fullspan, fullspan_here
 from packages.fullspan.tests.doctor.conftest import dead_run_id, is_killed
 
 
 @pytest.fixture
 def doctor(project):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FULLSPAN_")}
-
     def run(*words):
-        return subprocess.run(
-            [sys.executable, "-m", "fullspan", "doctor", *words],
-            cwd=project.path, env=environment, capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
+        return fullspan_here(project.path, "doctor", *words)
 
     return run
 
@@ -40,7 +33,7 @@ def test_it_finds_what_was_planted_removes_it_and_is_content(doctor, project):
         assert fixed.returncode == 0, fixed.stdout
         assert "2 residues removed" in fixed.stdout.splitlines()[-1]
         assert wait_until(lambda: is_killed(first) and is_killed(second), 5)
-    again = doctor("small", "--json")
+    again = fullspan(project.path, "doctor", "small", "--json")
     assert again.returncode == 0
     told = json.loads(again.stdout)
     assert told["exit_code"] == 0

@@ -175,34 +175,29 @@ def test_a_living_stack_is_never_touched(project):
             assert len(fixed) == 1
             assert f"sleep (pid {stray.pid})" in fixed[0]
             assert wait_until(lambda: is_killed(stray), 5)
+        # An orphan of an earlier run of the same name goes.
+        home = project.run_folder / "components" / "web" / "home"
+        with project.process(dead_run_id(), home=home) as orphan:
+            assert remove_all(project) == [f"killed sleep (pid {orphan.pid})"]
+            assert wait_until(lambda: is_killed(orphan), 5)
         assert {name: component.pid for name, component in stack.components.items()} == before
         assert all(component.state == "ready" for component in stack.components.values())
         port = stack.components["web"].ports["http"]
         assert httpx.get(f"http://127.0.0.1:{port}/", timeout=5).status_code == 200
         assert residue_of(project) == ([], [])
+        check_that_it_is_not_touched_without_its_state(project, stack, before)
 
 
-def test_an_orphan_of_an_earlier_run_goes_while_the_stack_of_that_name_lives(project):
-    with open_stack(str(project.file)) as stack:
-        home = project.run_folder / "components" / "web" / "home"
-        with project.process(dead_run_id(), home=home) as orphan:
-            assert remove_all(project) == [f"killed sleep (pid {orphan.pid})"]
-            assert wait_until(lambda: is_killed(orphan), 5)
-        assert all(component.state == "ready" for component in stack.components.values())
-
-
-def test_a_living_stack_that_lost_its_state_is_not_touched_and_is_told(project):
-    """Somebody removed var/ while it was up; only its supervisor still knows of it."""
-    with open_stack(str(project.file)) as stack:
-        before = {name: component.pid for name, component in stack.components.items()}
-        for name in ("state.json", "lock", "undo.jsonl"):
-            (project.run_folder / name).unlink()
-        found = examine([], project.path, project.var, fix=True)
-        assert not [check for check in found.checks if check.level in (Level.RESIDUE, Level.FIXED)]
-        told = [check.detail for check in found.checks if check.name == "left alone"]
-        supervisor = stack.state.supervisor.pid
-        assert any(f"the supervisor {supervisor} may own them" in detail for detail in told)
-        assert any(f"`kill -TERM {supervisor}` takes it down in order" in detail for detail in told)
-        assert {name: component.pid for name, component in stack.components.items()} == before
-        assert (project.run_folder / "components" / "web").is_dir()
-        assert (project.run_folder / "control.sock").exists()
+def check_that_it_is_not_touched_without_its_state(project, stack, before):
+    """Somebody removed var/ while it was up; only its supervisor still knows of it, and that is told."""
+    for name in ("state.json", "lock", "undo.jsonl"):
+        (project.run_folder / name).unlink()
+    found = examine([], project.path, project.var, fix=True)
+    assert not [check for check in found.checks if check.level in (Level.RESIDUE, Level.FIXED)]
+    told = [check.detail for check in found.checks if check.name == "left alone"]
+    supervisor = stack.state.supervisor.pid
+    assert any(f"the supervisor {supervisor} may own them" in detail for detail in told)
+    assert any(f"`kill -TERM {supervisor}` takes it down in order" in detail for detail in told)
+    assert {name: component.pid for name, component in stack.components.items()} == before
+    assert (project.run_folder / "components" / "web").is_dir()
+    assert (project.run_folder / "control.sock").exists()

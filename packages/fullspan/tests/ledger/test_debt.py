@@ -54,7 +54,7 @@ def test_records_with_one_stage_owe_nothing():
 
 
 def test_a_long_history_keeps_its_peak_its_end_and_a_bounded_number_of_steps():
-    count = 5 * MOST_STEPS
+    count = 2 * MOST_STEPS
     journeys = [journey(number) for number in range(count)]
     observations = [seen("block", f"local/0/{number}", 1000 * number) for number in range(count)]
     # Ten records wait for the last of them, somewhere in the middle; all others pass within half a period.

@@ -274,10 +274,20 @@ def histories(draw):
     return ledger_of(*draw(st.permutations(found))), journeys
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories(), st.sampled_from([None, LIMIT]))
 def test_agrees_with_the_plain_model(drawn, limit):
-    ledger, journeys = drawn
+    check_against_the_plain_model(*drawn, limit)
+
+
+@pytest.mark.soak
+@settings(max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(histories(), st.sampled_from([None, LIMIT]))
+def test_agrees_with_the_plain_model_in_thousands_of_histories(drawn, limit):
+    check_against_the_plain_model(*drawn, limit)
+
+
+def check_against_the_plain_model(ledger, journeys, limit):
     outcome = reconcile(ledger, journeys, limit)
 
     for journey in journeys:

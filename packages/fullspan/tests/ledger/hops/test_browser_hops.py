@@ -97,11 +97,26 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    return browser.new_context(viewport={"width": 400, "height": 300}, device_scale_factor=1)
+
+
 @pytest.fixture
-def page(browser):
-    context = browser.new_context(viewport={"width": 400, "height": 300}, device_scale_factor=1)
-    yield context.new_page()
-    context.close()
+def page(context):
+    """A page of its own, for a test that listens to it."""
+    page = context.new_page()
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def shown(context, site):
+    """The page as it is, for all who only look at it."""
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{site.port}/")
+    site.feed()
+    return page
 
 
 def observations(message, moment):
@@ -189,10 +204,9 @@ def test_a_stopped_hop_sees_no_more_and_a_closed_page_does_no_harm(page, site):
         page.close()
 
 
-def test_the_pixels_are_those_that_the_page_drew(page, site):
-    page.goto(f"http://127.0.0.1:{site.port}/")
+def test_the_pixels_are_those_that_the_page_drew(shown):
     before = time.monotonic_ns()
-    shot = CanvasReader(page, "#picture").read()
+    shot = CanvasReader(shown, "#picture").read()
     after = time.monotonic_ns()
 
     i = np.arange(64 * 32).reshape(32, 64)
@@ -212,11 +226,10 @@ def test_the_pixels_are_those_that_the_page_drew(page, site):
         ("#long", "reaches beyond the window"),
     ],
 )
-def test_what_cannot_be_read_is_inconclusive(page, site, selector, reason):
-    page.goto(f"http://127.0.0.1:{site.port}/")
+def test_what_cannot_be_read_is_inconclusive(shown, selector, reason):
     # Only what is absent is waited for to the end; the others may take a busy machine a while.
     with pytest.raises(Inconclusive, match=reason):
-        CanvasReader(page, selector, timeout_s=0.5 if selector == "#absent" else 10.0).read()
+        CanvasReader(shown, selector, timeout_s=0.5 if selector == "#absent" else 10.0).read()
 
 
 def test_a_scaled_page_is_inconclusive(browser, site):
