@@ -231,7 +231,7 @@ def compare(samples: Samples, size: Size, n: int) -> tuple[float, float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = options(__doc__, 7, "samples of each figure")
+    parser = options(__doc__, 5, "samples of each figure")
     parser.add_argument("--nfft", type=int, nargs="+", default=NFFTS, help="window lengths")
     given = read(parser)
     warnings.simplefilter("ignore")
