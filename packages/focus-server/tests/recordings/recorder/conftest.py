@@ -259,53 +259,77 @@ class Found:
     gaps: int = 0
 
 
-def look(folder, source):
-    """Read every file with h5py alone and compare each sample with what was published."""
-    found = Found()
-    for path in sorted(folder.rglob(f"{source.site}-*.h5")):
-        with h5py.File(path, locking=False) as file:  # as the recorder in this process
-            attributes = file["Acquisition"].attrs
-            first, samples = int(attributes["focus_first_sample"]), int(attributes["focus_samples"])
-            data = file["Acquisition/Raw[0]/RawData"][:]
-            gaps = file["Acquisition/focus_gaps"][:]
-            assert attributes["focus_gaps"] == bool(len(gaps))
-        assert data.shape == (samples, source.channels)
-        found.files[path] = (first, first + samples)
-        found.gaps += len(gaps)
-        present = np.ones(data.shape, bool)
-        for begin, end, low, high in gaps:
-            present[begin - first : end - first, low - 1 : high] = False
-        expected = source.values(first, samples)
-        blank = np.isnan(data) if source.dtype == "float32" else data == 0
-        if not np.array_equal(data[present], expected[present]) or not blank[~present].all():
-            found.wrong.append(path)
-        for number in range(first * 10 * source.rate[1] // source.rate[0] - 1, 10**9):
-            begin, end = source.grid.first_sample(number), source.grid.first_sample(number + 1)
-            if begin >= first + samples:
-                break
-            if begin < first:
-                continue
-            for group in source.groups:
-                low, high = group_range(group, source.channels)
-                part = present[begin - first : end - first, low - 1 : high]
-                assert part.all() or not part.any()
-                if part.all():
-                    found.blocks[number, group] += 1
-    return found
+@dataclass
+class Seen:
+    """What is in one file: its samples, the blocks that are whole, and whether all is as it was published."""
+
+    samples: tuple[int, int]
+    blocks: list
+    gaps: int
+    right: bool
+
+
+def see(path, source):
+    """Read a file with h5py alone and compare each sample with what was published."""
+    with h5py.File(path, locking=False) as file:  # as the recorder in this process
+        attributes = file["Acquisition"].attrs
+        first, samples = int(attributes["focus_first_sample"]), int(attributes["focus_samples"])
+        data = file["Acquisition/Raw[0]/RawData"][:]
+        gaps = file["Acquisition/focus_gaps"][:]
+        assert attributes["focus_gaps"] == bool(len(gaps))
+    assert data.shape == (samples, source.channels)
+    present = np.ones(data.shape, bool)
+    for begin, end, low, high in gaps:
+        present[begin - first : end - first, low - 1 : high] = False
+    expected = source.values(first, samples)
+    blank = np.isnan(data) if source.dtype == "float32" else data == 0
+    right = np.array_equal(data[present], expected[present]) and bool(blank[~present].all())
+    blocks = []
+    for number in range(first * 10 * source.rate[1] // source.rate[0] - 1, 10**9):
+        begin, end = source.grid.first_sample(number), source.grid.first_sample(number + 1)
+        if begin >= first + samples:
+            break
+        if begin < first:
+            continue
+        for group in source.groups:
+            low, high = group_range(group, source.channels)
+            part = present[begin - first : end - first, low - 1 : high]
+            assert part.all() or not part.any()
+            if part.all():
+                blocks.append((number, group))
+    return Seen((first, first + samples), blocks, len(gaps), right)
 
 
 @pytest.fixture
 def look_at():
+    """Look at all files of a folder: look_at(folder, source); each is read once for as long as it stays as it is."""
+    seen = {}
+
+    def look(folder, source):
+        found = Found()
+        for path in sorted(folder.rglob(f"{source.site}-*.h5")):
+            state = path.stat()
+            key = path, state.st_ino, state.st_mtime_ns
+            if key not in seen:
+                seen[key] = see(path, source)
+            one = seen[key]
+            found.files[path] = one.samples
+            found.blocks.update(one.blocks)
+            found.gaps += one.gaps
+            if not one.right:
+                found.wrong.append(path)
+        return found
+
     return look
 
 
 @pytest.fixture
-def wait_recorded(tmp_path):
+def wait_recorded(tmp_path, look_at):
     """Wait until the files hold exactly what was published, each sample once and unaltered; give what was found."""
 
     async def wait(source, folder=tmp_path / "recordings", timeout=60.0):
         def all_there():
-            found = look(folder, source)
+            found = look_at(folder, source)
             return found if set(found.blocks) >= source.published else None
 
         found = await until(all_there, f"all {len(source.published)} blocks of {source.site}", timeout)
