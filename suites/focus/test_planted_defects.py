@@ -35,6 +35,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.own_processors]
 WATCH_S = 3.2
 GLANCE_S = 1.6
 """Enough for a defect that shows in every line."""
+SHOT_EVERY_S = 0.5
+"""Each line stays on the screen for seconds."""
 GIVEN_UP_AFTER_S = 3.0
 """Rows that are due so long after a block was stolen are drawn before the proof ends: it is waited for for 2 s."""
 
@@ -78,7 +80,7 @@ class Scene:
     def watch(self, seconds: float = WATCH_S) -> Reconciliation:
         """Watch the picture until what is due within some seconds must be on the screen; examine it."""
         until = time.time_ns() + int(seconds * 1e9)
-        self.picture.watch(lambda: time.time_ns() > until + ON_SCREEN_WITHIN_NS, seconds + 10)
+        self.picture.watch(lambda: time.time_ns() > until + ON_SCREEN_WITHIN_NS, seconds + 10, SHOT_EVERY_S)
         # Lateness is not what is planted here; a busy machine must not hide the defect behind it.
         window, groups = self.rows_until(until), self.picture.view.groups
         return examine(self.picture, self.ledger, self._live.number_of_channels, window, None, groups)
