@@ -60,24 +60,30 @@ def server(folder):
         yield running
 
 
+@pytest.fixture(scope="module")
+def database(server):
+    with contextlib.closing(pymongo.MongoClient(server.url, timeoutMS=5000)) as client:
+        yield client.get_default_database()
+
+
+@pytest.fixture
+async def catalogue(server, database):
+    """A catalogue with slots 0, 1 and 3 of a fibre."""
+    for name in database.list_collection_names():
+        database.drop_collection(name)
+    async with Catalogue(MongoAddress(server.url), answer_s=10) as opened:
+        for slot in (0, 1, 3):
+            await opened.finished(entry(slot))
+        yield opened
+
+
 @pytest.fixture
 def mongo(server):
-    """The server with slots 0, 1 and 3 of a fibre; a test that kills or hangs it starts and resumes it again."""
-    with contextlib.closing(pymongo.MongoClient(server.url, timeoutMS=5000)) as client:
-        for name in client.get_default_database().list_collection_names():
-            client.get_default_database().drop_collection(name)
+    """The server for a test that kills or hangs it, and starts or resumes it again."""
     yield server
     with warnings.catch_warnings():  # the driver leaves a socket behind when it is closed while it connects
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
-
-
-@pytest.fixture
-async def catalogue(mongo):
-    async with Catalogue(MongoAddress(mongo.url), answer_s=10) as opened:
-        for slot in (0, 1, 3):
-            await opened.finished(entry(slot))
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +214,7 @@ async def test_a_running_recording_ends_now(catalogue, http):
         ({"start_time": 1, "end_time": 1e300}, 400, "year 10000"),
     ],
 )
-async def test_a_range_that_is_none_is_refused(catalogue, http, document, status, words):
+async def test_a_range_that_is_none_is_refused(http, document, status, words):
     content = json.dumps(document).encode()
     response = await http.post(
         "/recordings_in_time_range", content=content, headers={"Content-Type": "application/json"}
@@ -231,7 +237,7 @@ async def test_many_at_once(catalogue, analyzer, http):
     assert len({answer.content for answer in answers[:20]}) == 1
 
 
-async def outage(catalogue, http, analyzer, mongo):
+async def outage(http, analyzer):
     """What holds while MongoDB is away, however it is."""
     calls = [http.post("/configure", json=HISTORIC) for _ in range(8)]
     calls += [http.post("/recordings_in_time_range", json=EVER) for _ in range(8)]
@@ -264,25 +270,25 @@ async def back(http, analyzer):
     assert len((await http.post("/recordings_in_time_range", json=EVER)).json()) == 2
 
 
-async def test_a_killed_mongodb_stops_nothing_but_history(catalogue, analyzer, http, mongo):
+async def test_a_killed_mongodb_stops_nothing_but_history(mongo, catalogue, analyzer, http):
     mongo.kill()
     try:
-        await outage(catalogue, http, analyzer, mongo)
+        await outage(http, analyzer)
     finally:
         mongo.start()
     await back(http, analyzer)
 
 
-async def test_a_hung_mongodb_stops_nothing_but_history(catalogue, analyzer, http, mongo):
+async def test_a_hung_mongodb_stops_nothing_but_history(mongo, catalogue, analyzer, http):
     mongo.hang()
     try:
-        await outage(catalogue, http, analyzer, mongo)
+        await outage(http, analyzer)
     finally:
         mongo.resume()
     await back(http, analyzer)
 
 
-async def test_a_server_begins_and_ends_while_mongodb_hangs(folder, analyzer, mongo):
+async def test_a_server_begins_and_ends_while_mongodb_hangs(mongo, folder, analyzer):
     app = create_app(ServeSettings(analyzer_socket=folder / "analyzer.sock", mongo_url=mongo.url))
     mongo.hang()
     try:
@@ -328,7 +334,7 @@ async def test_the_timeline_is_drawn(catalogue, http, prefix):
         ("start_time=<script>&end_time=5", 422),
     ],
 )
-async def test_a_range_that_is_none_is_not_drawn(catalogue, http, query, status):
+async def test_a_range_that_is_none_is_not_drawn(http, query, status):
     response = await http.get(f"/get_recordings_timeline?{query}")
     assert (response.status_code, set(response.json())) == (status, {"error", "detail"})
     assert "script" not in response.text

@@ -28,7 +28,11 @@ SETTLED = examples(25)
 """The same examples each time, so that a red build is about the change, not about the dice."""
 
 
-@pytest.fixture(scope="module", params=[("1999.976", 130, 1000), ("100", 3, 0.002)], ids=str)
+PLANTS = [("1999.976", 130, 1000), ("100", 3, 0.002)]
+"""Samples/s, channels, and processors that jobs may have."""
+
+
+@pytest.fixture(scope="module", params=PLANTS, ids=str)
 async def plant(anyio_backend, request, tmp_path_factory, make_plant):
     async with make_plant(tmp_path_factory.mktemp("plant"), *request.param).running() as made:
         yield made
@@ -186,6 +190,10 @@ async def test_two_jobs_that_differ_in_channels_only_agree(plant, document, othe
             assert one["lines_dt"] == two["lines_dt"]
 
 
+ON_ONE_FIBRE = pytest.mark.parametrize("plant", PLANTS[:1], indirect=True, ids=str)
+"""For what is refused before anybody looks at the fibre."""
+
+
 JUNK = st.one_of(
     st.none(),
     st.booleans(),
@@ -220,6 +228,7 @@ PLACES = [
 ]
 
 
+@ON_ONE_FIBRE
 @examples(60)
 @given(document=meaningful(), junk=st.lists(st.tuples(st.sampled_from(PLACES), JUNK), min_size=1, max_size=3))
 async def test_junk_is_refused_with_a_sentence_and_makes_nothing(plant, document, junk):
@@ -268,6 +277,7 @@ def broken(rule):
     return st.tuples(st.just(rule[0]), values, st.just(rule[2]), st.just(rule[3]))
 
 
+@ON_ONE_FIBRE
 @examples(80)
 @given(broken=st.one_of(*map(broken, RULES)))
 async def test_a_broken_rule_is_named_whatever_the_value(plant, broken):
@@ -291,6 +301,7 @@ FORBIDDEN = {
 }
 
 
+@ON_ONE_FIBRE
 @examples(20)
 @given(field=st.one_of(*(st.tuples(st.just(name), values) for name, values in FORBIDDEN.items())))
 async def test_a_waterfall_takes_no_field_of_a_spectrum(plant, field):
@@ -302,6 +313,7 @@ async def test_a_waterfall_takes_no_field_of_a_spectrum(plant, field):
     assert await plant.living() == []
 
 
+@ON_ONE_FIBRE
 @SETTLED
 @given(body=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 async def test_bytes_that_are_no_request_are_422(plant, body):

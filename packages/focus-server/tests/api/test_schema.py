@@ -76,7 +76,7 @@ def ask_everything(schema, address, operation, mode):
     method, path = operation
     met = []
 
-    @settings(deadline=None, derandomize=True, max_examples=8, database=None, suppress_health_check=list(HealthCheck))
+    @settings(deadline=None, derandomize=True, max_examples=5, database=None, suppress_health_check=list(HealthCheck))
     @given(case=schema[path][method].as_strategy(generation_mode=mode))
     def ask(case):
         response = case.call(timeout=WAIT_S)

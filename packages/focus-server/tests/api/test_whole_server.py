@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from fullspan.clients import AsyncFocusClient, AsyncFocusCommands, DataStream, Refused, open_stream
 from fullspan.stack.proxy import CLEAR, LinkProxy, Toxics
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timed]  # some are, and starting all this takes longer
 
 CHANNELS = 70
 WAIT_S = 20
@@ -174,7 +174,6 @@ async def test_the_fibre_is_the_one_that_is_replayed(focus):
     assert sensors == {"sensors": list(range(CHANNELS))}
 
 
-@pytest.mark.timed
 async def test_the_life_of_a_job(focus):
     before = await focus.jobs()
     job = await focus.configure(7, nfft=256, lines_per_second=20, band=(10, 400))
@@ -428,7 +427,6 @@ async def test_a_task_is_replaced_by_another_request(focus, task):
     assert (wrong.status_code, (await focus.metadata(name)).job_id) == (400, other.job_id)
 
 
-@pytest.mark.timed
 async def test_a_command_gives_a_job_other_channels_within_a_second_and_no_row_is_lost(components, focus, job):
     async with AsyncFocusCommands(components["broker"].amqp_url) as commands, watch(components, job) as viewer:
         numbers = list(await frames_of(viewer, 3))
