@@ -47,6 +47,11 @@ class Call(Generic[T]):
             raise NotUnderstood(f"the answer to {self} is not what the contract says: {error!r}") from error
 
 
+def is_encrypted(base_url: str) -> bool:
+    """Tell whether a server has to show a certificate; all those that could vouch for it take long to load."""
+    return httpx.URL(base_url).scheme == "https"
+
+
 def _refused(call: str, response: httpx.Response) -> Refused:
     try:
         body = response.json()
