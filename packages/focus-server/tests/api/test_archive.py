@@ -7,7 +7,6 @@ import json
 import time
 import warnings
 
-import httpx
 import pymongo
 import pytest
 
@@ -18,7 +17,7 @@ from focus_server.recordings.entry import RecordingEntry, recording_uuid
 from focus_server.settings import ServeSettings
 from fullspan.testing import running_mongodb
 
-from .conftest import serving
+from .conftest import client, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timed]
 
@@ -95,8 +94,8 @@ async def address(anyio_backend, folder, server):
 
 @pytest.fixture
 async def http(address):
-    async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=10) as client:
-        yield client
+    async with client(address, timeout=10) as made:
+        yield made
 
 
 async def until(condition):
@@ -295,8 +294,7 @@ async def test_a_server_begins_and_ends_while_mongodb_hangs(mongo, folder, analy
         async with contextlib.AsyncExitStack() as stack:
             begin = time.monotonic()
             served = await stack.enter_async_context(serving(app, host="127.0.0.1", port=0))
-            base = "http://{}:{}".format(*served.servers[0].sockets[0].getsockname())
-            async with httpx.AsyncClient(base_url=base, trust_env=False) as http:
+            async with client("{}:{}".format(*served.servers[0].sockets[0].getsockname())) as http:
                 assert (await http.get("/ack")).status_code == 200
                 assert (await http.post("/configure", json=BODY)).status_code == 200
             assert time.monotonic() - begin < LONGEST_S

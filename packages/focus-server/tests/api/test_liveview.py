@@ -3,17 +3,17 @@
 import re
 from importlib.resources import files
 
-import httpx
 import pytest
+
+from .conftest import client
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(params=["", "/focus-server"])
 async def http(request, address):
-    base_url = f"http://{address}{request.param}"
-    async with httpx.AsyncClient(base_url=base_url, trust_env=False, follow_redirects=True) as client:
-        yield client
+    async with client(f"{address}{request.param}", follow_redirects=True) as made:
+        yield made
 
 
 async def test_the_page_and_all_its_files_are_there_with_their_types(http):

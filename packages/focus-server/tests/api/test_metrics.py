@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import anyio
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
@@ -61,12 +60,6 @@ FIGURES_OF_THE_ANALYZER = {
     ("focus_feed_age_seconds", ""): 0.25,
     ("focus_ring_age_seconds", ""): 131.5,
 }
-
-
-@pytest.fixture
-async def http(address):
-    async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
-        yield client
 
 
 async def scrape(http):

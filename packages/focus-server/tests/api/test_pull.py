@@ -4,7 +4,6 @@ import struct
 
 import anyio
 import grpc
-import httpx
 import pytest
 from pydantic import TypeAdapter
 from starlette.responses import JSONResponse
@@ -16,6 +15,8 @@ from focus_server.contract import Refusal, WaterfallBlock
 from focus_server.jobs import LocalAnalyzer
 from focus_server.proto import DataStream
 
+from .conftest import client
+
 pytestmark = pytest.mark.anyio
 
 WAIT_S = 20
@@ -26,10 +27,10 @@ BLOCKS = TypeAdapter(list[WaterfallBlock])
 @pytest.fixture
 async def http(analyzer, address):
     """A client of a server that pulls nothing before the test and nothing after it."""
-    async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
-        yield client
+    async with client(address) as made:
+        yield made
         analyzer.forget()
-        assert (await client.get("/waterfall/0-1/1")).status_code == 404
+        assert (await made.get("/waterfall/0-1/1")).status_code == 404
         for stream in (0, 1):
             await analyzer.wait_for_streams(0, stream)
 

@@ -2,7 +2,6 @@
 
 import json
 
-import httpx
 import pytest
 from starlette.responses import JSONResponse
 from structlog.testing import capture_logs
@@ -13,12 +12,6 @@ pytestmark = pytest.mark.anyio
 
 BODY = {"view_type": "1", "channels": {"min": 7, "max": 7}, "displayInfo": {"height": 100}}
 PREFIXES = pytest.mark.parametrize("prefix", ["", "/focus-server"])
-
-
-@pytest.fixture
-async def http(address):
-    async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
-        yield client
 
 
 def is_an_error(response, status):

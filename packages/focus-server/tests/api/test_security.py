@@ -11,13 +11,15 @@ from websockets.exceptions import InvalidStatus
 from focus_server.api import create_app
 from focus_server.settings import ServeSettings
 
+from .conftest import client
+
 pytestmark = pytest.mark.anyio
 
 BODY = {"view_type": "1", "channels": {"min": 7, "max": 7}, "displayInfo": {"height": 100}}
 
 
 async def ask(address, method="GET", path="/ack", **options):
-    async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as http:
+    async with client(address) as http:
         return await http.request(method, path, **options)
 
 

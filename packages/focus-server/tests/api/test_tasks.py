@@ -3,7 +3,6 @@
 import json
 
 import anyio
-import httpx
 import pytest
 from starlette.responses import JSONResponse
 
@@ -19,12 +18,6 @@ BODY = {
     "nfftSelection": 256,
     "displayTimeAxisDuration": 5,
 }
-
-
-@pytest.fixture
-async def http(address):
-    async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
-        yield client
 
 
 @pytest.fixture

@@ -4,10 +4,11 @@ import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
-import httpx
 import pytest
 
 from focus_server.api.timeline import HEADERS, timeline_page
+
+from .conftest import client
 
 S = 1_000_000_000
 T0 = 1_700_000_000 * S  # 2023-11-14 22:13:20
@@ -87,7 +88,7 @@ def test_the_page_loads_and_runs_nothing():
 
 @pytest.mark.anyio
 async def test_without_a_catalogue_there_is_no_page(analyzer, address):
-    async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as http:
+    async with client(address) as http:
         for response in (
             await http.get("/get_recordings_timeline"),
             await http.post("/recordings_in_time_range", json={"start_time": 1, "end_time": 2}),

@@ -1,6 +1,5 @@
 """Who asks for a job: passed on to the analyzer, which counts the jobs of each viewer."""
 
-import httpx
 import pytest
 from starlette.responses import JSONResponse
 
@@ -8,12 +7,6 @@ pytestmark = pytest.mark.anyio
 
 BODY = {"view_type": "1", "channels": {"min": 7, "max": 7}, "displayInfo": {"height": 100}}
 OLDER = {"canvasInfo": {"height": 100}, "sensors": {"min": 6, "max": 6}, "nfftSelection": 256}
-
-
-@pytest.fixture
-async def http(address):
-    async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
-        yield client
 
 
 async def test_who_asks_reaches_the_analyzer(analyzer, http):
