@@ -20,7 +20,7 @@ import pytest
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from focus_server.fiber import Block, FiberAnnouncement, decode
-from fullspan.ledger.hops import connect
+from fullspan.amqp import connect
 from fullspan.testing import RunningRabbitMQ
 
 CHANNELS, SAMPLES = 50, 777

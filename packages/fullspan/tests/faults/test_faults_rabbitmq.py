@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import aio_pika
 import pytest
 
+from fullspan.amqp import connect
 from fullspan.faults import Faults, Hang, Kill, Latency
-from fullspan.ledger.hops import connect
 from fullspan.stack.bring_up import open_stack
 from fullspan.stack.processes import RUN_TAG, tagged
 from fullspan.timeline import Timeline

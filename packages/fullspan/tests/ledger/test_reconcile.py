@@ -281,7 +281,7 @@ def test_agrees_with_the_plain_model(drawn, limit):
 
 
 @pytest.mark.soak
-@settings(max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories(), st.sampled_from([None, LIMIT]))
 def test_agrees_with_the_plain_model_in_thousands_of_histories(drawn, limit):
     check_against_the_plain_model(*drawn, limit)

@@ -28,8 +28,9 @@ class Window:
     def show(self, path: Path, scheme="light", width=1280) -> Page:
         self.page.set_viewport_size({"width": width, "height": 900})
         self.page.emulate_media(color_scheme=scheme)
-        self._said.clear()
-        self.page.goto(path.as_uri())
+        if self.page.url != path.as_uri():
+            self._said.clear()
+            self.page.goto(path.as_uri())
         return self.page
 
     @property

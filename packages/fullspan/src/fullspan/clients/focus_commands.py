@@ -12,8 +12,8 @@ import anyio
 from aio_pika.abc import AbstractConnection, AbstractExchange
 from anyio.from_thread import start_blocking_portal
 
+from fullspan.amqp import connect
 from fullspan.clients.errors import OutcomeUnknown, Unreachable
-from fullspan.ledger.hops.amqp import connect
 
 CONFIRM_S: Final = 5.0
 _CLOSE_S: Final = 0.5

@@ -1,6 +1,6 @@
 """The hops: where records are seen pass, on the broker, on the wire, in the browser and on the screen."""
 
-from fullspan.ledger.hops.amqp import AmqpMessage, AmqpTap, connect
+from fullspan.ledger.hops.amqp import AmqpMessage, AmqpTap
 from fullspan.ledger.hops.canvas import CanvasReader, Shot
 from fullspan.ledger.hops.grpc import GrpcStream
 from fullspan.ledger.hops.hop import BackgroundHop, Hop, Interruption
@@ -18,5 +18,4 @@ __all__ = [
     "Interruption",
     "PageFrames",
     "Shot",
-    "connect",
 ]

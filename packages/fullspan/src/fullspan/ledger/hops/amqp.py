@@ -9,16 +9,15 @@ import aio_pika
 import aio_pika.exceptions
 import anyio
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, FieldValue
-from aio_pika.connection import make_url
 
+from fullspan.amqp import CONNECT_S, connect
 from fullspan.ledger.hops.hop import BackgroundHop
 from fullspan.ledger.record import Moment, Observation
 
-__all__ = ["AmqpMessage", "AmqpTap", "connect"]
+__all__ = ["AmqpMessage", "AmqpTap"]
 
 QUEUE_BYTES: Final = 64_000_000
 RETRY_EVERY_S: Final = 0.2
-CONNECT_S: Final = 5.0
 CLOSE_S: Final = 0.5
 
 _LOST = (OSError, EOFError, TimeoutError, aio_pika.exceptions.AMQPError)
@@ -102,17 +101,6 @@ class AmqpTap(BackgroundHop):
     def _observations(self, message: AmqpMessage, moment: Moment) -> Iterable[Observation]:
         observation = self._to_observation(message, moment)
         return () if observation is None else (observation,)
-
-
-async def connect(url: str) -> AbstractConnection:
-    """Connect within five seconds; the library's own function leaves a failed connection for the collector to close."""
-    connection = aio_pika.Connection(make_url(url))
-    try:
-        await connection.connect(timeout=CONNECT_S)
-    except BaseException:
-        await connection.close()
-        raise
-    return connection
 
 
 async def _close(connection: AbstractConnection) -> None:
