@@ -169,7 +169,7 @@ def rate_is_right(job, wanted, plant):
         assert metadata["lowered"]["lines_per_second"] == float(plant.fs / grid["hop"])
 
 
-@SETTLED
+@examples(15)
 @given(
     document=meaningful(channels=3), other=st.integers(1, 3).flatmap(lambda a: st.tuples(st.just(a), st.integers(a, 3)))
 )

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from PIL import Image, UnidentifiedImageError
-
 from fullspan.bundle import Attachment
 
 __all__ = ["Picture", "pictures"]
@@ -38,10 +36,12 @@ def _picture(folder: Path, attachment: Attachment) -> Picture | None:
     file = (folder / attachment.path).resolve()
     if not file.is_relative_to(folder.resolve()) or not file.is_file() or file.stat().st_size > MOST_BYTES:
         return None
+    from PIL import Image  # most reports have no picture
+
     try:
         with Image.open(file) as image:
             width, height = image.size
-    except (UnidentifiedImageError, OSError):
+    except OSError:
         return None
     zoom = max(1, min(LARGEST_ZOOM, ROOM // width))
     address = "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode()
