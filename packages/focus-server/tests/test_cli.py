@@ -45,6 +45,18 @@ def test_help_lists_every_command_and_imports_none():
         assert f"'{heavy}'" not in modules
 
 
+def test_a_server_and_an_analyzer_load_only_what_they_use():
+    code = """if True:
+        import sys, click
+        from focus_server.cli import focus_server
+        for name in ("serve", "analyze"):
+            focus_server.get_command(click.Context(focus_server), name)
+            print([module for module in ("numpy", "scipy", "pymongo", "rich", "pygments") if module in sys.modules])
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.splitlines() == ["[]", "['numpy']"]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command):
     result = CliRunner().invoke(focus_server, [command, "--help"])
