@@ -42,6 +42,8 @@ class Tree:
         )
         assert self.main.stdout is not None
         assert self.main.stdout.readline() == b"ready\n"
+        # A process that was just started shows its environment a moment later.
+        assert wait_until(lambda: len(self.tagged()) == 3, 5)
 
     def tagged(self) -> list[Process]:
         return tagged(RUN_TAG, self.tag)

@@ -30,6 +30,7 @@ async def one_way_ms(sender, receiver, count):
     return samples
 
 
+@pytest.mark.timed
 async def test_latency_is_exact_in_each_direction_it_is_asked_for(link):
     client, upstream = await link.connect()
     link.proxy.set_toxics(Toxics(latency_ms=15, direction="up"))
@@ -42,6 +43,7 @@ async def test_latency_is_exact_in_each_direction_it_is_asked_for(link):
     assert statistics.median(await one_way_ms(client, upstream, 30)) < 1
 
 
+@pytest.mark.timed
 async def test_latency_does_not_limit_throughput(link):
     client, upstream = await link.connect()
     link.proxy.set_toxics(Toxics(latency_ms=50))
@@ -71,6 +73,7 @@ async def test_jitter_spreads_but_keeps_the_order(link):
     assert await upstream.receive(len(message)) == message
 
 
+@pytest.mark.timed
 async def test_latency_delays_the_end_too(link):
     client, upstream = await link.connect()
     link.proxy.set_toxics(Toxics(latency_ms=60))
@@ -81,6 +84,7 @@ async def test_latency_delays_the_end_too(link):
     assert 0.055 <= seconds < 0.12
 
 
+@pytest.mark.timed
 async def test_a_lifted_latency_lets_go_at_once(link):
     client, upstream = await link.connect()
     link.proxy.set_toxics(Toxics(latency_ms=60_000))
@@ -92,6 +96,7 @@ async def test_a_lifted_latency_lets_go_at_once(link):
     assert seconds < 0.2
 
 
+@pytest.mark.timed
 async def test_bandwidth_is_shared_by_the_connections_of_a_link(link):
     pairs = [await link.connect() for _ in range(2)]
     link.proxy.set_toxics(Toxics(bandwidth_bytes_s=1_000_000, direction="up"))
