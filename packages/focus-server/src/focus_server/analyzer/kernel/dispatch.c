@@ -17,7 +17,7 @@ static int has(int level) {
 }
 #endif
 
-int32_t focus_spectra_schema(void) { return 2; }
+int32_t focus_spectra_schema(void) { return 3; }
 
 /* The variant of a level and precision, or null when this processor or this build does not have it. */
 focus_spectra_function *focus_spectra_variant(int32_t level, int32_t is_double) {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from focus_server.analyzer.kernel.build import LIBRARY
 
-_SCHEMA: Final = 2
+_SCHEMA: Final = 3
 _LEVELS: Final = ((2, "AVX-512"), (1, "AVX2"), (0, "plain C"))
 _VECTOR_BYTES: Final = 64
 _SPARE_VECTORS: Final = 32
@@ -23,6 +23,7 @@ class _Plan(ctypes.Structure):
     _fields_ = (
         ("nfft", ctypes.c_int32),
         ("factor", ctypes.c_double),
+        ("shadow", ctypes.c_double),
         ("window", ctypes.c_void_p),
         ("twiddle", ctypes.c_void_p),
         ("rotation", ctypes.c_void_p),
@@ -82,10 +83,13 @@ class NativeTransform:
     """Amplitudes of windows of one length. It owns its buffers: one thread at a time may use it.
 
     `hann` is the periodic Hann window [nfft], by which the kernel knows how it leaks a mean, and `factor` is what turns
-    the magnitude of a bin into its amplitude; `double` chooses the precision of everything in between.
+    the magnitude of a bin into its amplitude; `double` chooses the precision of everything in between. A bin below
+    `shadow` times its counterpart nfft/2 - k makes a window weak.
     """
 
-    def __init__(self, kernel: NativeKernel, hann: NDArray[np.float64], factor: float, *, double: bool) -> None:
+    def __init__(
+        self, kernel: NativeKernel, hann: NDArray[np.float64], factor: float, shadow: float, *, double: bool
+    ) -> None:
         nfft = len(hann)
         self._run = kernel.double if double else kernel.single
         real = np.float64 if double else np.float32
@@ -98,6 +102,7 @@ class NativeTransform:
         self._plan = _Plan(
             nfft,
             factor,
+            shadow**2,
             self._window.ctypes.data,
             self._twiddle.ctypes.data,
             self._rotation.ctypes.data,
@@ -107,7 +112,8 @@ class NativeTransform:
     def __call__(self, windows: NDArray[Any], out: NDArray[np.float32]) -> NDArray[np.float32]:
         """Compute `windows` [..., nfft] of int16 or float32 into `out` [..., nfft/2 + 1].
 
-        Returns for each window [...] its smallest magnitude but bin 0's over the root mean square of all.
+        Returns for each window [...] its smallest magnitude but bin 0's over the root mean square of all, and 0 when a
+        bin lies in the shadow of its counterpart.
         """
         if windows.strides[-1] != windows.itemsize or out.strides[-1] != out.itemsize:
             windows, packed = np.ascontiguousarray(windows), np.empty(out.shape, np.float32)

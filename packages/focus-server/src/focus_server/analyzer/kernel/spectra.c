@@ -189,11 +189,14 @@ INLINE lanes power_of_two(lanes a) {
     return choose((exponent > SMALL) & (exponent < LARGE), (lanes)exponent, (lanes){0} + 1);
 }
 
-/* Turn the half transform into powers of the bins 0..nfft/2; give the smallest but bin 0's over the mean of all. */
+/* Turn the half transform into powers of the bins 0..nfft/2; give the smallest but bin 0's over the mean of all, or 0
+ * when one is not exact: bins k and nfft/2 - k are sum and difference of the same two values, and the larger one's
+ * rounding is in both. */
 INLINE lanes powers(const focus_plan *plan, const pair *values, lanes rest, lanes *out) {
     const int32_t half = plan->nfft / 2;
     const real *const rotation = plan->rotation;
-    lanes least = (lanes){0} + INFINITY, power = {0};
+    const real shadow = (real)plan->shadow;
+    lanes least = (lanes){0} + INFINITY, margin = least, power = {0};
     for (int32_t k = 0; k <= half / 2; k++) {
         const pair a = values[plan->order[k]], b = values[plan->order[(half - k) % half]];
         const real wr = rotation[2 * k] / 2, wi = rotation[2 * k + 1] / 2;
@@ -206,14 +209,18 @@ INLINE lanes powers(const focus_plan *plan, const pair *values, lanes rest, lane
         if (k == 1) lr += rest * ((real)half / 2);
         const lanes low = lr * lr + li * li, high = hr * hr + hi * hi;
         power += low + high;
-        if (k > 0) least = smaller(low, least);
+        if (k > 0) {
+            least = smaller(low, least);
+            margin = smaller(low - shadow * high, margin);
+        }
         least = smaller(high, least);
+        margin = smaller(high - shadow * low, margin);
         out[k] = low;
         out[half - k] = high;
     }
     /* Bins without a mirror image do not count twice: 0 and fs/2. */
     out[0] /= 2, out[half] /= 2;
-    return least * (real)half / power;
+    return choose(margin < 0, (lanes){0}, least * (real)half / power);
 }
 
 /* Write magnitudes times a factor, each window in its own row. */
