@@ -59,17 +59,12 @@ def server(folder):
         yield running
 
 
-@pytest.fixture(scope="module")
-def database(server):
-    with contextlib.closing(pymongo.MongoClient(server.url, timeoutMS=5000)) as client:
-        yield client.get_default_database()
-
-
 @pytest.fixture
-async def catalogue(server, database):
+async def catalogue(server):
     """A catalogue with slots 0, 1 and 3 of a fibre."""
-    for name in database.list_collection_names():
-        database.drop_collection(name)
+    with contextlib.closing(pymongo.MongoClient(server.url, timeoutMS=5000)) as made:
+        for name in made.get_default_database().list_collection_names():
+            made.get_default_database().drop_collection(name)
     async with Catalogue(MongoAddress(server.url), answer_s=10) as opened:
         for slot in (0, 1, 3):
             await opened.finished(entry(slot))
