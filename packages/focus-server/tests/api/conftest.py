@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 import ssl
 import time
 from collections import defaultdict
@@ -116,8 +115,7 @@ class PlayedAnalyzer:
         self.streams = defaultdict(set)
         self.taken = [0]
         self.changed = asyncio.Event()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
+        self.port = 0
         self._stack = contextlib.AsyncExitStack()
 
     def forget(self):
@@ -135,7 +133,7 @@ class PlayedAnalyzer:
         handler = grpc.unary_stream_rpc_method_handler(self._stream, StreamDataRequest.FromString, None)
         service = grpc.method_handlers_generic_handler("pandadatastream.DataStreamService", {"StreamData": handler})
         self.grpc.add_generic_rpc_handlers((service,))
-        assert self.grpc.add_insecure_port(f"127.0.0.1:{self.port}") == self.port
+        self.port = self.grpc.add_insecure_port(f"127.0.0.1:{self.port}")
         await self.grpc.start()
         app = Starlette(routes=[Route("/{path:path}", self._http, methods=["GET", "POST", "DELETE"])])
         await self._stack.enter_async_context(serving(app, uds=str(self.socket_path)))

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -58,8 +59,9 @@ class Analyzer:
             only_one(settings.state_dir, "lock", "analyzer", "--state-dir"),
             control_socket(settings.analyzer_socket) as listener,
         ):
-            server = ControlServer(self._control.app, listener)
             reopened = await self._maker.reopen()
+            ready = partial(_log.info, "analyzer.ready", site=settings.site, jobs=reopened, kernel=kernel_name())
+            server = ControlServer(self._control.app, listener, ready)
             try:
                 async with asyncio.TaskGroup() as tasks:
                     journal = self._journal.run(self._jobs.states)
@@ -71,7 +73,6 @@ class Analyzer:
                         journal,
                     )
                     background = [tasks.create_task(task) for task in work]
-                    _log.info("analyzer.ready", site=settings.site, jobs=reopened, kernel=kernel_name())
                     await server.until_signal()
                     for task in background:
                         task.cancel()

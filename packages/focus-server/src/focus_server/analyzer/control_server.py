@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -19,15 +19,21 @@ _CONNECT_S: Final = 1.0
 
 
 class ControlServer(uvicorn.Server):
-    """Serves until SIGTERM or SIGINT, which it then names in `signal`."""
+    """Serves until SIGTERM or SIGINT, which it then names in `signal`; `listening` is called when it listens."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, listening: Callable[[], None] = lambda: None) -> None:
         config = uvicorn.Config(
             app, lifespan="off", http="h11", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1
         )
         super().__init__(config)
         self._listener = listener
+        self._listening = listening
         self.signal: signal.Signals | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, then say so."""
+        await super().startup(sockets)
+        self._listening()
 
     async def until_signal(self) -> None:
         """Serve; returns when a signal has come and connections are closed."""
