@@ -23,6 +23,7 @@ from suites.focus.strip import PictureRow, read_rows
 
 EXCHANGE = "prisma"
 SHOT_EVERY_S = 0.2
+LATEST_S = 15.0
 OPEN_WITHIN_MS = 15_000
 NEIGHBOURS = (-1, 1, -2, 2)
 CHANNEL = 711
@@ -177,6 +178,15 @@ class LivePicture:
             self.look()
             self.page.wait_for_timeout(max(1.0, 1000 * (every_s - (time.monotonic() - began))))
         return True
+
+    def watch_to_its_end(self, until_wall_ns: int, every_s: float = SHOT_EVERY_S) -> bool:
+        """Watch until the last line due by a time is on the screen; False when it never came.
+
+        Whether lines come is one question, how late they are is another: this waits for long.
+        """
+        last = self.grid.row_at(until_wall_ns)
+        within_s = max(0.0, (until_wall_ns - time.time_ns()) / 1e9) + LATEST_S
+        return self.watch(lambda: max(self.screen.codes, default=-1) >= last, within_s, every_s)
 
     def look(self) -> None:
         """Take one screenshot, note its lines, and what the page says about its age."""

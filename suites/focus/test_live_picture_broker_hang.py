@@ -15,7 +15,7 @@ from fullspan.verdict import Verdict
 from suites.focus.grid import group_of
 from suites.focus.machine import Machine
 from suites.focus.picture import LivePicture
-from suites.focus.proof import ON_SCREEN_WITHIN_NS, Window, examine
+from suites.focus.proof import Window, examine
 
 BEFORE_S = 2.0
 HANG_S = 5.0
@@ -53,7 +53,7 @@ def test_broker_hang_loses_no_line(
     fresh_mono_ns = time.monotonic_ns()
     fresh_after_s = (fresh_mono_ns - hang.healed_mono_ns) / 1e9
     until = time.time_ns()
-    picture.watch(lambda: time.time_ns() > until + ON_SCREEN_WITHIN_NS, 10)
+    picture.watch_to_its_end(until)
 
     window = Window.of(picture, until)
     # Lines are late by design while the broker hangs, so lateness is judged by the two findings below.

@@ -10,7 +10,7 @@ from fullspan.pytest_plugin import Evidence
 from suites.focus.machine import Machine
 from suites.focus.oracle import Fibre
 from suites.focus.picture import LivePicture, View, choose_view
-from suites.focus.proof import ON_SCREEN_WITHIN_NS, Window, examine, findings, line_latencies_ms
+from suites.focus.proof import Window, examine, findings, line_latencies_ms
 
 PROOF_S = 6.0
 FIRST, LAST = 625, 656  # of two groups of blocks
@@ -29,7 +29,7 @@ def test_live_multichannel_picture_is_the_fibre(
     evidence.say(f"opening LiveView with channels {FIRST} to {LAST}, with observers at every hop")
     picture.open()
     until = time.time_ns() + int(PROOF_S * 1e9)
-    picture.watch(lambda: time.time_ns() > until + ON_SCREEN_WITHIN_NS, PROOF_S + 10)
+    picture.watch_to_its_end(until)
     window = Window.of(picture, until)
     evidence.say(f"comparing {len(window.rows)} lines of {LAST - FIRST + 1} channels with SciPy on the source")
     examined = examine(picture, ledger, live.number_of_channels, window, groups=picture.view.groups)
