@@ -12,7 +12,7 @@ setup: ## system packages when missing, .venv, pinned libraries, sample recordin
 	@scripts/setup
 
 demo: setup ## prove a live picture while the broker hangs; KEEP=1 leaves the stack up
-	@$(BIN)/fullspan run focus -m demo $(if $(KEEP),--keep)
+	@$(BIN)/fullspan run focus -m demo --profile roomy $(if $(KEEP),--keep)
 
 test: setup ## everything: lint, types, import rules, unit tests, suites, short benchmarks
 	@scripts/test
