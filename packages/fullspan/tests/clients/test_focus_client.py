@@ -4,6 +4,7 @@ import http.server
 import inspect
 import json
 import socket
+import ssl
 import threading
 from datetime import UTC, datetime
 
@@ -24,6 +25,7 @@ from fullspan.clients import (
     configure_document,
     older_document,
 )
+from fullspan.clients import focus_calls as calls
 from fullspan.errors import FullspanError
 
 JOB = {
@@ -405,3 +407,10 @@ def test_recordings_are_asked_for_again_because_asking_changes_nothing(server):
     with FocusClient(server.url) as client:
         assert client.recordings(1, 5) == [(1.5, 2.5), (3, 4)]
     assert server.requests == [("POST /recordings_in_time_range", {"start_time": 1, "end_time": 5})] * 2
+
+
+def test_without_encryption_nobody_is_trusted():
+    """So that no address that a caller gives is read unchecked, and none of all the certificates is loaded."""
+    trust = calls.http_options("http://127.0.0.1:1", 1.0, {})["verify"]
+    assert (trust.verify_mode, trust.check_hostname, trust.cert_store_stats()["x509"]) == (ssl.CERT_REQUIRED, True, 0)
+    assert calls.http_options("https://127.0.0.1:1", 1.0, {})["verify"] is True

@@ -30,13 +30,7 @@ class FocusClient:
 
     def __init__(self, base_url: str, *, timeout_s: float = 10.0, retries: int = 2, viewer: str | None = None) -> None:
         self._headers = {} if viewer is None else {"X-Viewer": viewer}
-        self._http = httpx.Client(
-            base_url=base_url,
-            timeout=timeout_s,
-            trust_env=False,
-            verify=calls.is_encrypted(base_url),
-            headers=self._headers,
-        )
+        self._http = httpx.Client(**calls.http_options(base_url, timeout_s, self._headers))
         self._retries = retries
 
     def __enter__(self) -> Self:

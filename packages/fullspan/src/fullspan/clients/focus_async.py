@@ -31,13 +31,7 @@ class AsyncFocusClient:
 
     def __init__(self, base_url: str, *, timeout_s: float = 10.0, retries: int = 2, viewer: str | None = None) -> None:
         self._headers = {} if viewer is None else {"X-Viewer": viewer}
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            timeout=timeout_s,
-            trust_env=False,
-            verify=calls.is_encrypted(base_url),
-            headers=self._headers,
-        )
+        self._http = httpx.AsyncClient(**calls.http_options(base_url, timeout_s, self._headers))
         self._retries = retries
 
     async def __aenter__(self) -> Self:

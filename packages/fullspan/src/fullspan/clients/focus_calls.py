@@ -1,5 +1,6 @@
 """The calls of a Focus Server as values: what to send and how to read the answer, without doing either."""
 
+import ssl
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -47,9 +48,19 @@ class Call(Generic[T]):
             raise NotUnderstood(f"the answer to {self} is not what the contract says: {error!r}") from error
 
 
-def is_encrypted(base_url: str) -> bool:
-    """Tell whether a server has to show a certificate; all those that could vouch for it take long to load."""
-    return httpx.URL(base_url).scheme == "https"
+def http_options(base_url: str, timeout_s: float, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return what both clients are made with.
+
+    The authorities that vouch for certificates take long to load; for a server that shows none nobody is trusted.
+    """
+    verify = httpx.URL(base_url).scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return {
+        "base_url": base_url,
+        "timeout": timeout_s,
+        "trust_env": False,
+        "verify": verify,
+        "headers": headers,
+    }
 
 
 def _refused(call: str, response: httpx.Response) -> Refused:

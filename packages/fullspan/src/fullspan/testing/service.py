@@ -56,6 +56,8 @@ class RunningService(ABC):
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        if self._launched:  # somebody else has ended it
+            self.kill()
         for held in self._held:
             held.release()
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from fullspan.errors import UsageError
 from fullspan.faults import Question
 from fullspan.stack.probes import NotReady, Probe
 from fullspan.stack.probes.mongo import MongoProbe
+from fullspan.stack.processes import kill_until_gone
 from fullspan.testing import check_probe, running_mongodb
 
 NO_LOG = Path("/dev/null")
@@ -75,3 +76,11 @@ def test_targets_that_cannot_be_meant(target: str):
     with pytest.raises(UsageError, match="has no address") as caught:
         MongoProbe(target, NO_LOG, 0)
     assert "hush" not in str(caught.value)
+
+
+def test_a_server_that_somebody_else_killed_is_started_again(tmp_path: Path):
+    with running_mongodb(tmp_path / "server") as server:
+        assert kill_until_gone(server.processes, 20)
+        server.start()
+        with client(server.url) as asking:
+            assert asking.admin.command("ping")["ok"] == 1
