@@ -1,8 +1,7 @@
 """The outbox against a plain model, through damage, a full disk, and the death of its process at any moment."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -180,22 +179,14 @@ def test_a_damaged_message_is_given_up_and_the_others_are_sent(tmp_path: Path) -
     outbox.__exit__()
 
 
-@contextmanager
-def file_limit(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_full_disk_is_said_and_what_was_kept_stays_whole(tmp_path: Path) -> None:
+def test_a_full_disk_is_said_and_what_was_kept_stays_whole(
+    tmp_path: Path, room: Callable[[int], AbstractContextManager[None]]
+) -> None:
     with Outbox(tmp_path) as outbox:
         outbox.append(message(0), 0)
         (path,) = tmp_path.iterdir()
-        for room in (0, 10):
-            with file_limit(path.stat().st_size + room), pytest.raises(FocusError, match="cannot keep another block"):
+        for left in (0, 10):
+            with room(path.stat().st_size + left), pytest.raises(FocusError, match="cannot keep another block"):
                 outbox.append(message(1), 0)
         outbox.append(message(2), 0)
         assert numbers(outbox) == [0, 2]

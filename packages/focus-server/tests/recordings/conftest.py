@@ -3,10 +3,10 @@
 import contextlib
 import gc
 import importlib
-import resource
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -103,19 +103,11 @@ def run(mongo, tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture
-def room():
-    """The kernel's limit on a file's size stands for a full disk: `with room(bytes):`."""
-
-    @contextlib.contextmanager
-    def limited(size):
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-    return limited
+def base(make_entry):
+    """The empty folder that entries lie in."""
+    path = Path(make_entry().base_path)
+    path.mkdir()
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 import os
 import time
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -18,13 +17,6 @@ EVER = (0, 2**62)
 SMALL = {"samples": 50, "channels": 3}
 NO_GAPS = np.empty((0, 4), np.int64)
 NOWHERE = MongoAddress("mongodb://127.0.0.1:9/prisma")
-
-
-@pytest.fixture
-def base(make_entry):
-    path = Path(make_entry().base_path)
-    path.mkdir()
-    return path
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import os
 import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,13 +16,6 @@ pytestmark = pytest.mark.anyio
 EVER = (0, 2**62)
 EARLY = {"samples": 50, "channels": 3, "gaps": True}
 WHOLE = {"samples": 80, "channels": 3}
-
-
-@pytest.fixture
-def base(make_entry):
-    path = Path(make_entry().base_path)
-    path.mkdir()
-    return path
 
 
 @pytest.fixture

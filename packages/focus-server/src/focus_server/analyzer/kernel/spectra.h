@@ -14,7 +14,8 @@ typedef struct {
 
 /* Compute the amplitudes of `count` windows, which begin `offsets` elements behind `samples` (int16, or float32 when
  * `is_float`), into rows of nfft/2 + 1 values at `places`. `weakness` gets for each window its smallest magnitude but
- * bin 0's over the root mean square of all, and 0 when a bin lies in the shadow of its counterpart. `work` has room for nfft + nfft/2 + 32 times 64 bytes, and is aligned to 64.
+ * bin 0's over the root mean square of all, and 0 when a bin lies in the shadow of its counterpart. `work` has room for
+ * nfft + nfft/2 + 32 times 64 bytes, and is aligned to 64.
  */
 typedef void focus_spectra_function(const focus_plan *plan, const void *samples, int32_t is_float, int64_t count,
                                     const int64_t *offsets, float *const *places, float *weakness, void *work);
