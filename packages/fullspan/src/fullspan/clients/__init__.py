@@ -26,11 +26,15 @@ from fullspan.clients.focus_stream import (
     read_stream_async,
 )
 from fullspan.clients.focus_watch import AsyncWatch, StateFrame, Watch
+from fullspan.clients.k2 import K2Client
+from fullspan.clients.k2_answers import K2Health, Page, Quote, Readiness, Trade
+from fullspan.clients.k2_async import AsyncK2Client
 from fullspan.clients.pandadatastream_pb2 import DataStream, StreamDataRequest
 
 __all__ = [
     "AsyncFocusClient",
     "AsyncFocusCommands",
+    "AsyncK2Client",
     "AsyncStreamReader",
     "AsyncWatch",
     "ChannelRange",
@@ -43,15 +47,20 @@ __all__ = [
     "Health",
     "Job",
     "JobSummary",
+    "K2Client",
+    "K2Health",
     "LiveMetadata",
     "Metrics",
     "NotUnderstood",
     "NothingCame",
     "OlderWishes",
     "OutcomeUnknown",
+    "Page",
     "Pulled",
     "PulledBlock",
     "PulledRow",
+    "Quote",
+    "Readiness",
     "Refused",
     "Row",
     "StateFrame",
@@ -59,6 +68,7 @@ __all__ = [
     "StreamDataRequest",
     "StreamLost",
     "StreamReader",
+    "Trade",
     "Unreachable",
     "Watch",
     "Wishes",
