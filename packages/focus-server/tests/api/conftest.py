@@ -88,7 +88,7 @@ LIVE_METADATA = {
 @contextlib.asynccontextmanager
 async def serving(app, **options):
     """Serve an application in this loop until the context ends."""
-    config = uvicorn.Config(app, log_config=None, lifespan="on", ws="websockets-sansio", **options)
+    config = uvicorn.Config(app, log_config=None, lifespan="on", http="h11", ws="websockets-sansio", **options)
     config.ws_per_message_deflate = False
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)

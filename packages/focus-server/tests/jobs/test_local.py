@@ -95,10 +95,9 @@ async def test_an_answer_becomes_a_model_and_the_request_goes_out_as_clients_wri
         await refusal_of(analyzer.configure(REQUEST))
         await analyzer.cancel("3-14")
     assert (status.jobs, status.feed.newest_sample_age_s, channels.highest_channel) == (3, 0.2, 500)
-    assert script.requests[2] == (
-        "POST /jobs",
-        '{"view_type":1,"channels":{"min":7,"max":7},"displayInfo":{"height":9}}',
-    )
+    line, body = script.requests[2]
+    sent = {"view_type": 1, "channels": {"min": 7, "max": 7}, "displayInfo": {"height": 9}}
+    assert (line, json.loads(body)) == ("POST /jobs", sent)
     assert script.requests[3][0] == "DELETE /jobs/3-14"
 
 

@@ -23,7 +23,13 @@ class ControlServer(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, listener: socket.socket, listening: Callable[[], None] = lambda: None) -> None:
         config = uvicorn.Config(
-            app, lifespan="off", http="h11", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=1
+            app,
+            lifespan="off",
+            http="httptools",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
         )
         super().__init__(config)
         self._listener = listener

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 from urllib.parse import quote
 
-import httpx
+import aiohttp
 from pydantic import BaseModel, ValidationError
+from yarl import URL
 
 from focus_server.contract import (
     IDEMPOTENCY_KEY,
@@ -47,7 +48,7 @@ class LocalAnalyzer:
         self._timeout_s = timeout_s
         self._configure_timeout_s = configure_timeout_s
         self._folder: int | None = None
-        self._client: httpx.AsyncClient | None = None
+        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -57,9 +58,9 @@ class LocalAnalyzer:
 
     async def aclose(self) -> None:
         """Close all connections to the analyzer."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
         folder, self._folder = self._folder, None
         if folder is not None:
             os.close(folder)
@@ -118,49 +119,56 @@ class LocalAnalyzer:
     async def _ask(
         self, method: str, path: str, model: type[Answer], body: object = None, headers: Mapping[str, str] = _NONE
     ) -> Answer:
-        response = await self._call(method, path, body, headers)
+        content = await self._call(method, path, body, headers)
         try:
-            return model.model_validate_json(response.content)
+            return model.model_validate_json(content)
         except ValidationError:
             raise _not_understood() from None
 
-    async def _call(
-        self, method: str, path: str, body: object = None, headers: Mapping[str, str] = _NONE
-    ) -> httpx.Response:
+    async def _call(self, method: str, path: str, body: object = None, headers: Mapping[str, str] = _NONE) -> bytes:
         try:
-            response = await self._send(method, path, body, headers)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
+            return await self._send(method, path, body, headers)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, _NoFolderError):
             if self._folder is not None:  # the folder behind the handle may have been replaced
                 await self.aclose()
             raise Refusal(
                 503, "The analyzer is not running; try again when it is.", "analyzer: no connection", retry_after=1
             ) from None
-        except httpx.TimeoutException:
+        except TimeoutError:
             raise _no_answer(method) from None
-        except httpx.TransportError:
+        except aiohttp.ClientError:
             raise _cut_off(method) from None
-        if response.is_error:
-            raise _refusal_of(response)
-        return response
 
-    async def _send(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> httpx.Response:
+    async def _send(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> bytes:
         timeout_s = self._configure_timeout_s if method == "POST" else self._timeout_s
-        timeout = httpx.Timeout(timeout_s, connect=min(1.0, timeout_s))
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(1.0, timeout_s))
         try:
-            return await self._connection().request(method, path, json=body, headers=headers, timeout=timeout)
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            return await self._exchange(method, path, body, headers, timeout)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientPayloadError) as error:
             # A kept connection ends when the analyzer restarts; a new one tells whether it is there.
-            if method not in _SAFE_TO_REPEAT and IDEMPOTENCY_KEY not in headers:
+            unsafe = method not in _SAFE_TO_REPEAT and IDEMPOTENCY_KEY not in headers
+            if unsafe or isinstance(error, aiohttp.ClientConnectorError):
                 raise
-            return await self._connection().request(method, path, json=body, headers=headers, timeout=timeout)
+            return await self._exchange(method, path, body, headers, timeout)
 
-    def _connection(self) -> httpx.AsyncClient:
-        if self._client is None:
-            limits = httpx.Limits(max_connections=100, keepalive_expiry=_KEPT_S)
-            # verify: a UNIX socket has no certificate, and to load those of all authorities would hold up the loop.
-            transport = httpx.AsyncHTTPTransport(verify=False, uds=self._address(), limits=limits)
-            self._client = httpx.AsyncClient(transport=transport, base_url="http://analyzer", trust_env=False)
-        return self._client
+    async def _exchange(
+        self, method: str, path: str, body: object, headers: Mapping[str, str], timeout: aiohttp.ClientTimeout
+    ) -> bytes:
+        url = URL(f"http://analyzer{path}", encoded=True)
+        session = self._connections()
+        asked = session.request(method, url, json=body, headers=headers, timeout=timeout, allow_redirects=False)
+        async with asked as response:
+            content = await response.read()
+        if response.status >= 400:
+            raise _refusal_of(response, content)
+        return content
+
+    def _connections(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.UnixConnector(self._address(), limit=100, keepalive_timeout=_KEPT_S)
+            # Cookies have no place between two programs of one machine.
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        return self._session
 
     def _address(self) -> str:
         if len(os.fsencode(self._path)) <= _LONGEST_SOCKET_PATH:
@@ -168,17 +176,21 @@ class LocalAnalyzer:
         try:
             self._folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise httpx.ConnectError(str(error)) from error
+            raise _NoFolderError from error
         return f"/proc/self/fd/{self._folder}/{self._path.name}"
 
 
-def _refusal_of(response: httpx.Response) -> Refusal:
+class _NoFolderError(Exception):
+    """The folder of the analyzer's socket is not there."""
+
+
+def _refusal_of(response: aiohttp.ClientResponse, content: bytes) -> Refusal:
     try:
-        body = ErrorBody.model_validate_json(response.content)
+        body = ErrorBody.model_validate_json(content)
     except ValidationError:
         return _not_understood()
     retry_after = response.headers.get("Retry-After", "")
-    return Refusal(response.status_code, body.error, body.detail, int(retry_after) if retry_after.isdigit() else None)
+    return Refusal(response.status, body.error, body.detail, int(retry_after) if retry_after.isdigit() else None)
 
 
 def _not_understood() -> Refusal:
