@@ -1,10 +1,12 @@
 """The pytest plugin: a running stack, a ledger, faults and evidence for tests, and results of three values.
 
 A test that raises `Inconclusive` could not tell: it is shown as such, and never counts as passed. Everything that the
-tests show goes into the bundle as it happens.
+tests show goes into the bundle as it happens. Under pytest-xdist the results of all workers come together in one
+bundle, and a test that breaks something has the stack to itself.
 """
 
-import time
+import argparse
+import hashlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
@@ -12,50 +14,31 @@ from typing import Final
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from fullspan.bundle import Bundle, ResultsRecord, TestRecord
+from fullspan.bundle import Bundle, TestRecord
 from fullspan.errors import Inconclusive, UsageError
 from fullspan.evidence import Evidence
 from fullspan.faults import Faults
 from fullspan.ledger import Ledger
+from fullspan.session import Recorder, Run, carry
 from fullspan.stack import Stack
 from fullspan.timeline import Timeline
+from fullspan.turns import Turns
 from fullspan.verdict import EXIT_CODE, Verdict
 
 __all__ = ["Evidence"]
 
 INCONCLUSIVE: Final = "inconclusive"
 DEFAULT_SEED: Final = 1
+TURN_S: Final = 900.0
+ROUND: Final = "fullspan_round"
+MARKERS: Final = (
+    "repeat(n): run this test n times, whatever --repeat says",
+    "profile(name): for a stack that was brought up with this profile; on another one it is inconclusive",
+)
 
-_run_key = pytest.StashKey["Run"]()
+_run_key = pytest.StashKey[Run]()
 _evidence_key = pytest.StashKey[Evidence]()
 _reports_key = pytest.StashKey[list[pytest.TestReport]]()
-
-
-class Run:
-    """One pytest session that uses fullspan: its bundle and the tests so far."""
-
-    def __init__(self, config: pytest.Config, bundle: Bundle) -> None:
-        self.bundle = bundle
-        self.tests: list[TestRecord] = []
-        self._config = config
-        self._began = time.monotonic()
-
-    def tell(self, what: str) -> None:
-        """Print a line of progress on the real terminal, around pytest's capture."""
-        reporter = self._config.pluginmanager.getplugin("terminalreporter")
-        capture = self._config.pluginmanager.getplugin("capturemanager")
-        if not isinstance(reporter, TerminalReporter) or capture is None:
-            return
-        with capture.global_and_fixture_disabled():
-            reporter.ensure_newline()
-            reporter.write_line(f"{time.monotonic() - self._began:6.1f} s  {what}")
-
-    def add(self, test: TestRecord) -> None:
-        """Take in a test that has ended, and write the results at once: the next one may end the run."""
-        self.tests.append(test)
-        self.bundle.write_results(ResultsRecord(tests=self.tests))
-        what = f"{test.nodeid.rpartition('::')[2]}: {test.verdict.value}"
-        self.bundle.timeline.add("test", what, test=test.nodeid, verdict=test.verdict.value)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -67,13 +50,53 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--bundle", metavar="DIR", help="the bundle to write into; `fullspan run` makes one")
     group.addoption("--seed", type=int, default=DEFAULT_SEED, help=f"seed of whatever is random ({DEFAULT_SEED})")
+    group.addoption(
+        "--repeat", type=_times, default=1, metavar="N", help="run every test N times, each a test of its own"
+    )
+
+
+def _times(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of times; write 1 or more")
+    return int(text)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Open the bundle that a run has made, so that every test of the session is recorded in it."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    if not _is_worker(config):
+        config.pluginmanager.register(Recorder(config, _run_key), "fullspan-recorder")
     given = config.getoption("--bundle")
     if given:
         config.stash[_run_key] = Run(config, Bundle(Path(given)))
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Tell whether this is one of several processes that run tests for another one."""
+    return hasattr(config, "workerinput")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what a run can be done again with."""
+    repeated = config.getoption("--repeat")
+    times = f", each test {repeated} times" if repeated > 1 else ""
+    return f"fullspan: seed {config.getoption('--seed')}, stack {config.getoption('--stack') or 'none'}{times}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make as many tests of one as it shall run times."""
+    marker = metafunc.definition.get_closest_marker("repeat")
+    times = marker.args[0] if marker is not None and marker.args else metafunc.config.getoption("--repeat")
+    if times > 1:
+        metafunc.fixturenames.append(ROUND)
+        metafunc.parametrize(ROUND, range(1, times + 1), ids=[f"round{n}of{times}" for n in range(1, times + 1)])
+
+
+@pytest.fixture
+def fullspan_round(request: pytest.FixtureRequest) -> int:
+    """Give which of the repetitions of a test this is, from 1."""
+    return int(getattr(request, "param", 1))
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +117,42 @@ def stack(pytestconfig: pytest.Config, fullspan_run: Run) -> Iterator[Stack]:
     with Stack.attach(named, _endpoints(pytestconfig.getoption("--endpoint"))) as attached:
         fullspan_run.bundle.redact.add(attached.secret_values())
         yield attached
+
+
+@pytest.fixture(autouse=True)
+def fullspan_turn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let a test that breaks something have the stack alone when several processes test it."""
+    if not (_is_worker(request.config) and "stack" in request.fixturenames):
+        yield
+        return
+    stack = request.getfixturevalue("stack")
+    if not isinstance(stack, Stack):  # a suite's own fixture of this name
+        yield
+        return
+    turns = Turns(stack.var / "run" / stack.name / "turns")
+    with turns.taken(alone="faults" in request.fixturenames, deadline_s=TURN_S):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def fullspan_profile(request: pytest.FixtureRequest) -> None:
+    """Let a test that is made for one profile not judge another."""
+    marker = request.node.get_closest_marker("profile")
+    if marker is None:
+        return
+    stack: Stack = request.getfixturevalue("stack")
+    if stack.profile not in marker.args:
+        raise Inconclusive(
+            f"This test is for the profile {' or '.join(marker.args)}, and the stack has {stack.profile or 'none'}.",
+            f"Bring it up with --profile {marker.args[0]}.",
+        )
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """Give this test's own seed, which follows from --seed, the test's name and its round: the same in every order."""
+    text = f"{request.config.getoption('--seed')}/{request.node.nodeid}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 
 @pytest.fixture(scope="session")
@@ -138,7 +197,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     reports.append(report)
     run = item.config.stash.get(_run_key, None)
     if report.when == "teardown" and run is not None:
-        run.add(_record(item, run, reports))
+        carry(report, _record(item, run, reports))
 
 
 def _record(item: pytest.Item, run: Run, reports: list[pytest.TestReport]) -> TestRecord:
@@ -156,11 +215,16 @@ def _result(reports: list[pytest.TestReport]) -> tuple[Verdict, str, str]:
         return Verdict.FAIL, message.partition("\n")[0], failed[0].longreprtext
     unsure = [report for report in reports if _is_inconclusive(report)]
     if unsure:
-        return Verdict.INCONCLUSIVE, unsure[0].longreprtext.removeprefix("inconclusive: "), ""
+        return Verdict.INCONCLUSIVE, _reason(unsure[0]), ""
     skipped = [report for report in reports if report.skipped]
     if skipped:
         return Verdict.INCONCLUSIVE, f"skipped: {skipped[0].longreprtext}", ""
     return Verdict.PASS, "", ""
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Return why a test could not tell."""
+    return str(dict(report.user_properties)[INCONCLUSIVE])
 
 
 def _is_inconclusive(report: pytest.TestReport) -> bool:
@@ -181,7 +245,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     if unsure:
         terminalreporter.section("inconclusive", yellow=True)
         for report in unsure:
-            terminalreporter.write_line(f"{report.nodeid}: {report.longreprtext.removeprefix('inconclusive: ')}")
+            terminalreporter.write_line(f"{report.nodeid}: {_reason(report)}")
 
 
 @pytest.hookimpl(trylast=True)

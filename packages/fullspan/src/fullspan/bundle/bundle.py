@@ -97,10 +97,15 @@ class Bundle:
         folder.mkdir(exist_ok=True)
         plain = Path(_plain(name))
         path, number = folder / plain, 2
-        while path.exists():
-            path, number = folder / f"{plain.stem}-{number}{plain.suffix}", number + 1
-        path.write_bytes(self.redact.bytes(data if isinstance(data, bytes) else data.encode()))
-        return Attachment(name=name, path=str(path.relative_to(self.path)))
+        while True:
+            try:
+                file = path.open("xb")  # of two processes that want one name, one gets it
+            except FileExistsError:
+                path, number = folder / f"{plain.stem}-{number}{plain.suffix}", number + 1
+                continue
+            with file:
+                file.write(self.redact.bytes(data if isinstance(data, bytes) else data.encode()))
+            return Attachment(name=name, path=str(path.relative_to(self.path)))
 
     def add_log(self, component: str, source: Path) -> Path:
         """Copy a component's log to `logs/`, line by line."""
