@@ -19,6 +19,8 @@ _log = structlog.get_logger()
 _LOOK_S: Final = 1.0
 """How often the states of living jobs are compared with what was written."""
 _RETRY_S: Final = 2.0
+_GATHER_S: Final = 0.1
+"""How long what happened to jobs may gather: many are made at once, and are not to wait for MongoDB's driver."""
 _LAST_S: Final = 1.5
 """For what is left to write when the analyzer stops."""
 _LONGEST: Final = 1000
@@ -72,6 +74,7 @@ class Journal:
                         with suppress(TimeoutError):  # not wait_for: it may swallow a cancellation, until Python 3.12
                             async with asyncio.timeout(_LOOK_S):
                                 await self._wake.wait()
+                        await asyncio.sleep(_GATHER_S)
                 finally:
                     await self._write_last(catalogue)
         except Exception as defect:

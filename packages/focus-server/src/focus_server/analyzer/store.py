@@ -1,4 +1,8 @@
-"""Jobs on disk: one file each, whole or not there, and the serial that never comes twice."""
+"""Jobs on disk: one file each, whole or not there, and the serial that never comes twice.
+
+They outlive their process, whatever ends it. Nothing is forced through to the disk itself, which takes longer than all
+else when a job is made while a recorder writes: when the machine fails, nobody is left who watches.
+"""
 
 import os
 import time
@@ -82,8 +86,6 @@ class JobStore:
         try:
             with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as error:
             raise FocusError(f"{path.name} cannot be written to the state folder: {error.strerror}.") from None
