@@ -1,9 +1,26 @@
 """Faults of links bite on real traffic and are inconclusive without any."""
 
+import select
+import socket
+import time
+from urllib.parse import urlsplit
+
+import httpx
 import pytest
 
 from fullspan.errors import UsageError
-from fullspan.faults import Bandwidth, Blackhole, Latency, Reset, Stall
+from fullspan.faults import (
+    Bandwidth,
+    Blackhole,
+    Jitter,
+    Latency,
+    LeasedStack,
+    Loss,
+    Partition,
+    Reset,
+    SlowClose,
+    Stall,
+)
 from fullspan.testing import check_fault
 from fullspan.verdict import Verdict
 
@@ -93,3 +110,106 @@ def test_unknown_links_and_senseless_toxics_are_refused(faults):
     with pytest.raises(UsageError, match=r"latency of 'page-web' makes no sense: latency_ms is -5"):
         Latency(LINK, ms=-5)
     assert not faults.evidence
+
+
+def test_a_partition_silences_a_link_and_what_was_on_its_way_arrives_afterwards(fragile, faults):
+    """A request that is sent into a partition is not lost: the kernel repeats it, and the answer comes."""
+    parts = urlsplit(fragile.endpoint("web.http"))
+    with socket.create_connection((parts.hostname, parts.port), 5) as waiting:
+        with faults.active(Partition(LINK)):
+            waiting.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            with socket.socket() as late:
+                late.settimeout(0.4)
+                # No refusal and no reset: the packets that open a connection are lost as well.
+                with pytest.raises(TimeoutError):
+                    late.connect((parts.hostname, parts.port))
+            assert not select.select([waiting], [], [], 0)[0]
+        waiting.settimeout(10)
+        assert waiting.recv(8) == b"HTTP/1.0"
+    (evidence,) = faults.evidence
+    assert evidence.verdict is Verdict.PASS, evidence.reason
+    assert int(evidence.bit_detail.split()[0]) >= 3
+    assert evidence.bit_detail.endswith("packets were dropped by the kernel")
+
+
+def test_a_partition_around_a_component_is_on_all_its_links(fragile, faults, traffic):
+    with LeasedStack(fragile) as leased:
+        partition = Partition.around("web", leased)
+        assert LINK in partition.links
+        with pytest.raises(UsageError, match="No link of 'quiet' has a proxy"):
+            Partition.around("quiet", leased)
+    with faults.active(partition):
+        traffic.more_failures()
+    assert faults.evidence[0].verdict is Verdict.PASS, faults.evidence[0].reason
+    with pytest.raises(UsageError, match="Name the links"):
+        Partition()
+
+
+def test_lost_packets_are_repeated_and_nothing_is_missing(fragile, faults, traffic):
+    """Of many small answers ten in a hundred packets are lost on their way; all arrive, some of them late."""
+    url = fragile.endpoint("web.http")
+    took = []
+    with httpx.Client(timeout=30) as client, faults.active(Loss(LINK, share=0.1)):
+        for _ in range(25):
+            began = time.monotonic()
+            assert client.get(url).status_code == 200
+            took.append(time.monotonic() - began)
+    (evidence,) = faults.evidence
+    assert evidence.verdict is Verdict.PASS, evidence.reason
+    assert traffic.answers
+    # A repeated packet waits for the kernel's shortest timer, 200 ms; without loss an answer takes a few.
+    assert max(took) > 0.15
+
+
+def test_loss_where_the_kernel_drops_nothing_is_inconclusive(fragile, faults, traffic, monkeypatch):
+    monkeypatch.setattr("fullspan.faults.link.why_not", lambda: "this kernel lets this user put no filter on a socket")
+    with faults.active(Loss(LINK, share=0.1)):
+        traffic.more()
+    assert faults.evidence[0].verdict is Verdict.INCONCLUSIVE
+    assert "put no filter on a socket" in faults.evidence[0].reason
+
+
+def test_jitter_delays_each_piece_by_a_time_of_its_own(faults, traffic):
+    with faults.active(Jitter(LINK, ms=60)):
+        traffic.more()
+    assert faults.evidence[0].verdict is Verdict.PASS
+    assert faults.evidence[0].bit_detail.endswith("delayed by times of their own")
+
+
+def test_a_slow_close_is_seen_late_and_bytes_are_not(fragile, faults, traffic):
+    parts = urlsplit(fragile.endpoint("web.http"))
+
+    def answer_and_end():
+        began = time.monotonic()
+        with socket.create_connection((parts.hostname, parts.port), 5) as sock:
+            sock.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
+            assert sock.recv(8) == b"HTTP/1.0"
+            answered = time.monotonic() - began
+            while sock.recv(4096):
+                pass
+        return answered, time.monotonic() - began
+
+    with faults.active(SlowClose(LINK, ms=600, direction="down")):
+        answered, ended = answer_and_end()
+    assert ended >= 0.6
+    assert answered < 0.5
+    with faults.active(SlowClose(LINK, ms=1, direction="down")):
+        assert answer_and_end()[1] < 0.6
+    traffic.more(1)
+    assert [evidence.verdict for evidence in faults.evidence] == ["pass", "pass"]
+    assert faults.evidence[0].bit_detail.endswith("ends of connections came later")
+
+
+def test_faults_of_one_run_overlap_on_one_link_and_each_is_lifted_alone(fragile, faults, traffic):
+    with faults.active(Latency(LINK, ms=30)):
+        with faults.active(Latency(LINK, ms=20)), faults.active(Bandwidth(LINK, bytes_s=50_000, direction="down")):
+            toxics = link(fragile)["toxics"]
+            assert (toxics["latency_ms"], toxics["bandwidth_bytes_s"]) == (50, 50_000)
+            traffic.more(2)
+        assert link(fragile)["toxics"]["latency_ms"] == 30
+        traffic.more(1)
+    assert link(fragile)["layers"] == {}
+    kinds = [(evidence.kind, evidence.verdict) for evidence in faults.evidence]
+    assert kinds == [("bandwidth", "pass"), ("latency", "pass"), ("latency", "pass")]
+    assert "on which other faults went on: latency" in faults.evidence[0].heal_detail
+    assert "bytes arrived" in faults.evidence[2].heal_detail

@@ -2,13 +2,15 @@
 
 import contextlib
 import json
+import secrets
+from dataclasses import asdict
 from typing import Any, Final, Self
 
 from fullspan.errors import StackError, UsageError, nearest
 from fullspan.faults.question import Question
 from fullspan.stack.handle import Stack
 from fullspan.stack.processes import Process
-from fullspan.stack.proxy import Counters, Toxics
+from fullspan.stack.proxy import CLEAR, Counters, Toxics
 
 __all__ = ["LeasedStack"]
 
@@ -23,6 +25,7 @@ class LeasedStack:
 
         self._stack = stack
         self._open = contextlib.ExitStack()
+        self._layers: set[str] = set()
         try:
             # The answer is never read to its end: it is the connection that is the lease.
             answer = self._open.enter_context(
@@ -59,18 +62,35 @@ class LeasedStack:
         """Hang, resume, kill, stop or start a component; returns when it is so."""
         self._stack.call("POST", f"/components/{component}/{verb}", lease=self._lease)
 
-    def set_toxics(self, link: str, toxics: Toxics) -> None:
-        """Make a link bad."""
-        fields = {name: getattr(toxics, name) for name in toxics.__dataclass_fields__}
-        self._stack.call("PUT", f"/links/{link}/toxics", json=fields, lease=self._lease)
+    def links_of(self, component: str) -> list[str]:
+        """Return the links with a proxy that begin or end at a component."""
+        return [
+            name
+            for name, link in self._stack.links.items()
+            if component in (link.from_, link.to.partition(".")[0])
+        ]  # fmt: skip
 
-    def clear_toxics(self, link: str) -> None:
-        """Make a link clear again."""
-        self._stack.call("DELETE", f"/links/{link}/toxics", lease=self._lease)
+    def new_layer(self, kind: str) -> str:
+        """Return a name under which a link can be made bad on top of what else holds on it."""
+        layer = f"{kind}.{secrets.token_hex(4)}"
+        self._layers.add(layer)
+        return layer
 
-    def toxics(self, link: str) -> Toxics:
-        """Return what is asked of a link at present."""
-        return Toxics(**self._look(link)["toxics"])
+    def set_toxics(self, link: str, toxics: Toxics, layer: str) -> None:
+        """Make a link bad, under a name of `new_layer`."""
+        self._stack.call("PUT", f"/links/{link}/toxics/{layer}", json=asdict(toxics), lease=self._lease)
+
+    def clear_toxics(self, link: str, layer: str) -> None:
+        """Take one layer from a link."""
+        self._stack.call("DELETE", f"/links/{link}/toxics/{layer}", lease=self._lease)
+
+    def layers(self, link: str) -> list[str]:
+        """Return the names of what is asked of a link at present; "" is somebody who asked for the link as a whole."""
+        return [name for name, toxics in self._look(link)["layers"].items() if Toxics(**toxics) != CLEAR]
+
+    def is_bad_otherwise(self, link: str) -> bool:
+        """Tell whether somebody else has made a link bad."""
+        return bool(set(self.layers(link)) - self._layers)
 
     def counters(self, link: str) -> Counters:
         """Return the counters of a link."""

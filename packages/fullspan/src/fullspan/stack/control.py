@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from fullspan.errors import FullspanError, UsageError, nearest
-from fullspan.stack.proxy import CLEAR, Toxics
+from fullspan.stack.links import Link
+from fullspan.stack.proxy import Toxics
 from fullspan.stack.running import RunningStack
 from fullspan.stack.sockets import listen
 
@@ -83,24 +84,40 @@ class Control:
         link = self._stack.links[request.path_params["id"]]
         return JSONResponse(
             link.state().model_dump(by_alias=True)
-            | {"toxics": asdict(link.toxics), "counters": asdict(link.counters())}
+            | {
+                "toxics": asdict(link.toxics),
+                "layers": {name: asdict(toxics) for name, toxics in link.layers.items()},
+                "counters": asdict(link.counters()),
+            }
         )
 
     async def set_toxics(self, request: Request) -> Response:
-        """Make a link bad."""
+        """Make a link bad: as a whole, or with one more layer of its own name."""
         lease = request.headers.get(_LEASE)
         self._stack.leases.check(lease)
         link = self._stack.links[request.path_params["id"]]
+        layer = request.path_params.get("layer", "")
         toxics = _toxics(await _json(request))
-        self._stack.leases.broke(lease, f"link {link.id}", lambda: _clear(link.set_toxics))
-        link.set_toxics(toxics)
+        thing = _layer_of(link.id, layer)
+        self._stack.leases.broke(lease, thing, lambda: _clear(link, layer))
+        try:
+            link.set_toxics(toxics, layer)
+        except FullspanError:
+            self._stack.leases.spared(lease, thing)
+            raise
         return await self.link(request)
 
     async def clear_toxics(self, request: Request) -> Response:
-        """Make a link clear again."""
+        """Make a link clear again, whoever made it bad; with a layer's name, take only that one away."""
         link = self._stack.links[request.path_params["id"]]
-        link.set_toxics(CLEAR)
-        self._stack.leases.healed(f"link {link.id}")
+        layer = request.path_params.get("layer")
+        gone = list(link.layers) if layer is None else [layer]
+        if layer is None:
+            link.clear()
+        else:
+            link.clear_toxics(layer)
+        for name in gone:
+            self._stack.leases.healed(_layer_of(link.id, name))
         return await self.link(request)
 
     async def new_link(self, request: Request) -> Response:
@@ -167,8 +184,12 @@ def _toxics(body: dict[str, Any]) -> Toxics:
         raise UsageError(f"These toxics cannot be meant: {place}{what}.") from None
 
 
-async def _clear(set_toxics: Callable[[Toxics], object]) -> None:
-    set_toxics(CLEAR)
+def _layer_of(link: str, layer: str) -> str:
+    return f"link {link}" + (f" of {layer}" if layer else "")
+
+
+async def _clear(link: Link, layer: str) -> None:
+    link.clear_toxics(layer)
 
 
 async def _refuse(_request: Request, error: Exception) -> Response:
@@ -192,6 +213,8 @@ def control_app(control: Control) -> Starlette:
             Route("/links/{id}", control.link),
             Route("/links/{id}/toxics", control.set_toxics, methods=["PUT"]),
             Route("/links/{id}/toxics", control.clear_toxics, methods=["DELETE"]),
+            Route("/links/{id}/toxics/{layer}", control.set_toxics, methods=["PUT"]),
+            Route("/links/{id}/toxics/{layer}", control.clear_toxics, methods=["DELETE"]),
             Route("/leases", control.lease, methods=["POST"]),
         ],
         exception_handlers={FullspanError: _refuse},

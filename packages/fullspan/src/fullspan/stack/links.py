@@ -5,7 +5,8 @@ from dataclasses import fields
 
 from fullspan.errors import StackError, UsageError, nearest
 from fullspan.stack.model import SUITE
-from fullspan.stack.proxy import CLEAR, Counters, LinkProxy, Toxics
+from fullspan.stack.proxy import Counters, LinkProxy, Toxics
+from fullspan.stack.proxy.toxics import merged
 from fullspan.stack.state import LinkState
 
 __all__ = ["Link", "Links"]
@@ -22,7 +23,8 @@ class Link:
         self.id = link_id
         self.from_ = from_
         self.to = to
-        self.toxics = CLEAR
+        self.layers: dict[str, Toxics] = {}
+        """What holds at present, by whoever asked for it; "" is who asked for the link as a whole."""
         self._proxies: dict[tuple[str, int], LinkProxy] = {}
 
     async def lead_to(self, host: str, port: int) -> tuple[str, int]:
@@ -31,15 +33,39 @@ class Link:
         if proxy is None:
             proxy = LinkProxy(self.id, host, port)
             await proxy.start()
-            proxy.set_toxics(self.toxics)
+            proxy.set_toxics(*self.layers.values())
             self._proxies[host, port] = proxy
         return proxy.address
 
-    def set_toxics(self, toxics: Toxics) -> None:
-        """Make the link bad, or clear."""
-        self.toxics = toxics
-        for proxy in self._proxies.values():
-            proxy.set_toxics(toxics)
+    @property
+    def toxics(self) -> Toxics:
+        """What all layers come to."""
+        layers = list(self.layers.values())
+        return layers[0] if len(layers) == 1 else merged(layers)
+
+    def set_toxics(self, toxics: Toxics, layer: str = "") -> None:
+        """Make the link bad, on top of what other layers ask for; the same layer replaces itself."""
+        self._set({**self.layers, layer: toxics})
+
+    def clear_toxics(self, layer: str) -> None:
+        """Take one layer away."""
+        self._set({name: toxics for name, toxics in self.layers.items() if name != layer})
+
+    def clear(self) -> None:
+        """Make the link clear, whoever made it bad."""
+        self._set({})
+
+    def _set(self, layers: dict[str, Toxics]) -> None:
+        before = self.layers
+        self.layers = layers
+        try:
+            for proxy in self._proxies.values():
+                proxy.set_toxics(*layers.values())
+        except StackError:
+            self.layers = before
+            for proxy in self._proxies.values():
+                proxy.set_toxics(*before.values())
+            raise
 
     def counters(self) -> Counters:
         """Return the sums over all its proxies."""

@@ -33,6 +33,7 @@ class Connection:
         tamper_down: Tamper | None,
     ) -> None:
         self._sockets = (client, upstream)
+        self._sieves = (up.sieve, down.sieve)
         self._closed = asyncio.Event()
         self._up = Flow(up, client, upstream, tamper_up, self._delivered, self._upstream_reset)
         self._down = Flow(down, upstream, client, tamper_down, self._delivered, self._client_reset)
@@ -79,7 +80,8 @@ class Connection:
             return
         for flow in self._flows:
             flow.close()
-        for sock in self._sockets:
+        for sock, sieve in zip(self._sockets, self._sieves, strict=True):
+            sieve.remove(sock)
             if abruptly:
                 reset(sock)
             else:

@@ -67,7 +67,8 @@ class Flow:
         """Apply changed toxics to what is on its way; they never make it later than it already was."""
         now = time.monotonic()
         latest = now + self._lane.delay_s()
-        self._queue = deque((min(due, latest), item) for due, item in self._queue)
+        end = latest + self._lane.toxics.close_ms / 1e3
+        self._queue = deque((min(due, end if isinstance(item, End) else latest), item) for due, item in self._queue)
         self._last_due = min(self._last_due, latest)
         self._pump()
 
@@ -114,10 +115,6 @@ class Flow:
         if self._tamper is not None:
             data = self._tamper(data)
         due = lane.due(len(data), now)
-        if lane.toxics.stall:
-            lane.counters.stalled_bytes += len(data)
-        elif due > now:
-            lane.counters.delayed_bytes += len(data)
         if data:
             self._enqueue(due, data)
         self._pump()
@@ -128,7 +125,9 @@ class Flow:
         if self._lane.toxics.blackhole:
             self._holed = True
             return
-        self._enqueue(time.monotonic() + self._lane.delay_s(), end)
+        close_s = self._lane.toxics.close_ms / 1e3
+        self._lane.counters.delayed_ends += close_s > 0
+        self._enqueue(time.monotonic() + self._lane.delay_s() + close_s, end)
         self._pump()
 
     def _enqueue(self, due: float, item: bytes | End) -> None:

@@ -3,10 +3,13 @@
 import mmap
 import random
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from fullspan.stack.proxy.alarm import Alarm
-from fullspan.stack.proxy.toxics import CLEAR, Counters, Toxics
+from fullspan.stack.proxy.sieve import Sieve
+from fullspan.stack.proxy.toxics import CLEAR, Counters, Toxics, merged
 
 __all__ = ["Lane"]
 
@@ -30,12 +33,15 @@ class Lane:
         self.buffer = memoryview(mmap.mmap(-1, READ_BYTES))
         self._random = random.Random(f"{seed}/{direction}")  # noqa: S311 - jitter that can be repeated
         self._free_at = 0.0
-        self.set(CLEAR)
+        self.sieve = Sieve()
+        self.set(())
 
-    def set(self, toxics: Toxics) -> None:
-        """Let `toxics` hold for the bytes that are read from now on."""
-        self.toxics = toxics.on(self.direction)
-        self.clear = self.toxics == CLEAR
+    def set(self, layers: Sequence[Toxics]) -> None:
+        """Let all of `layers` hold for the bytes that are read from now on."""
+        self.toxics = merged([layer.on(self.direction) for layer in layers])
+        # What the kernel drops and how late an end comes is no matter of the bytes that are read.
+        self.clear = replace(self.toxics, loss=0.0, close_ms=0.0) == CLEAR
+        self.sieve.set(self.toxics.loss)
         rate = self.toxics.bandwidth_bytes_s
         self.read_bytes = max(1, min(READ_BYTES, int(rate * SLICE_S))) if rate else READ_BYTES
         travelling = self.toxics.latency_ms and not self.toxics.stall
@@ -58,11 +64,16 @@ class Lane:
 
     def due(self, count: int, now: float) -> float:
         """Return when a piece of `count` bytes that came in at `now` is to go out, and take its time on the link."""
-        leaves = now
+        leaves, delay_s = now, self.delay_s()
         if self.toxics.bandwidth_bytes_s:
             self._free_at = max(now, self._free_at) + count / self.toxics.bandwidth_bytes_s
             leaves = self._free_at
-        return leaves + self.delay_s()
+        if self.toxics.stall:
+            self.counters.stalled_bytes += count
+        else:
+            self.counters.queued_bytes += count if leaves > now else 0
+            self.counters.delayed_bytes += count if delay_s > 0 else 0
+        return leaves + delay_s
 
     def readable_at(self) -> float:
         """Return from when on more may be read; a time in the past unless the bandwidth is used up."""

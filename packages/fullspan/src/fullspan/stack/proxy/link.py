@@ -1,16 +1,18 @@
 """The proxy of one link: it listens, connects each client to the upstream, and holds the link's toxics and counters."""
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import socket
+from collections.abc import Sequence
 
 from fullspan.errors import StackError
 from fullspan.stack.proxy.alarm import Alarm
 from fullspan.stack.proxy.connection import Connection, reset
 from fullspan.stack.proxy.flow import Tamper
 from fullspan.stack.proxy.lane import Lane
-from fullspan.stack.proxy.toxics import CLEAR, Counters, Toxics
+from fullspan.stack.proxy.toxics import Counters, Toxics, merged
 
 __all__ = ["LinkProxy"]
 
@@ -41,7 +43,7 @@ class LinkProxy:
         self.upstream = (upstream_host, upstream_port)
         self._asked = (listen_host, listen_port)
         self._tampers = (tamper_up, tamper_down)
-        self._toxics = CLEAR
+        self._layers: tuple[Toxics, ...] = ()
         self._counters = Counters()
         self._connections: set[Connection] = set()
         self._listener: socket.socket | None = None
@@ -59,10 +61,12 @@ class LinkProxy:
     @property
     def toxics(self) -> Toxics:
         """What is asked of the link at present."""
-        return self._toxics
+        return self._layers[0] if len(self._layers) == 1 else merged(self._layers)
 
     def counters(self) -> Counters:
         """Return a copy of the counters as they are now."""
+        if self._alarm is not None:
+            self._counters.lost_packets = self._up.sieve.dropped() + self._down.sieve.dropped()
         return dataclasses.replace(self._counters)
 
     async def start(self) -> None:
@@ -80,31 +84,47 @@ class LinkProxy:
         self._alarm = Alarm()
         self._up = Lane("up", self._counters, self._alarm, self.link_id)
         self._down = Lane("down", self._counters, self._alarm, self.link_id)
-        self._up.set(self._toxics)
-        self._down.set(self._toxics)
+        self._up.sieve.add(self._listener)
+        self._up.set(self._layers)
+        self._down.set(self._layers)
         self._listen()
 
-    def set_toxics(self, toxics: Toxics) -> None:
-        """Change what the link does, for live and for new connections, at once.
+    def set_toxics(self, *layers: Toxics) -> None:
+        """Change what the link does, for live and for new connections, at once; several toxics hold together.
 
         A connection that lost bytes or its end in a blackhole is reset when the blackhole is lifted: TCP never shows
-        a reader a stream with a hole. Connections that lost nothing go on.
+        a reader a stream with a hole. Connections that lost nothing go on. StackError where the kernel drops no
+        packets for this user; then nothing has changed.
         """
-        self._toxics = toxics
+        if self._alarm is not None:
+            before = self._layers
+            try:
+                self._set_lanes(layers)
+            except OSError as error:
+                with contextlib.suppress(OSError):
+                    self._set_lanes(before)
+                raise StackError(
+                    f"The link {self.link_id!r} can lose no packets: the kernel refuses a filter ({error.strerror}).",
+                    "Run as a user who may put filters on sockets, for example root.",
+                ) from error
+        self._layers = layers
         if self._alarm is None:
             return
-        self._up.set(toxics)
-        self._down.set(toxics)
         for connection in list(self._connections):
-            if toxics.reset or connection.broken:
+            if self.toxics.reset or connection.broken:
                 self._reset(connection)
             else:
                 connection.lane_changed()
+
+    def _set_lanes(self, layers: Sequence[Toxics]) -> None:
+        self._up.set(layers)
+        self._down.set(layers)
 
     async def aclose(self) -> None:
         """Stop listening and reset what is still connected."""
         if self._listener is not None:
             asyncio.get_running_loop().remove_reader(self._listener)
+            self._up.sieve.remove(self._listener)
             self._listener.close()
             self._listener = None
         if self._serving:
@@ -131,12 +151,14 @@ class LinkProxy:
             loop.call_later(_OUT_OF_HANDLES_PAUSE_S, self._listen)
             return
         client.setblocking(False)
+        self._up.sieve.add(client)
         task = loop.create_task(self._serve(client), name=f"link {self.link_id}")
         self._serving.add(task)
         task.add_done_callback(functools.partial(self._served, client))
 
     def _served(self, client: socket.socket, task: asyncio.Task[None]) -> None:
         # A task that is cancelled before its first step never runs its own `finally`.
+        self._up.sieve.remove(client)
         reset(client)
         self._serving.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -152,6 +174,7 @@ class LinkProxy:
                 upstream = await self._connect()
             except OSError:
                 counters.refused += 1
+                self._up.sieve.remove(client)
                 reset(client)
                 return
             await self._relay(client, upstream)
@@ -165,7 +188,7 @@ class LinkProxy:
         self._connections.add(connection)
         try:
             connection.start()
-            if self._toxics.reset:
+            if self.toxics.reset:
                 self._reset(connection)
             await connection.wait_closed()
         finally:
@@ -183,12 +206,15 @@ class LinkProxy:
             for family, kind, protocol, _, address in await loop.getaddrinfo(*self.upstream, type=socket.SOCK_STREAM):
                 sock = socket.socket(family, kind, protocol)
                 sock.setblocking(False)
+                self._down.sieve.add(sock)
                 try:
                     await loop.sock_connect(sock, address)
                 except OSError as error:
+                    self._down.sieve.remove(sock)
                     sock.close()
                     cause = error
                 except asyncio.CancelledError:
+                    self._down.sieve.remove(sock)
                     sock.close()
                     raise
                 else:
