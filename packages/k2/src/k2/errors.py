@@ -1,0 +1,53 @@
+"""Every error that this package raises on purpose.
+
+K2Error               what happened, to what, and what to do, in one sentence
+├── SettingsError     a setting, its file or its environment variable is wrong
+├── CodecError        a frame or a message that cannot be used; it goes to the dead letters with its `reason`
+├── BusError          Kafka or the schema registry cannot be used
+├── FeedError         the exchange cannot be used any more: its retries are spent
+└── LakeError         a table that cannot be used as it is
+    └── NotCommitted  a commit that did not happen, or of which nobody knows; its writer reloads and starts over
+"""
+
+from typing import Literal
+
+__all__ = ["BusError", "CodecError", "FeedError", "K2Error", "LakeError", "NotCommitted", "SettingsError"]
+
+
+class K2Error(Exception):
+    """The root; its text is meant for a person and never holds a secret."""
+
+
+class SettingsError(K2Error):
+    """A setting cannot be used; the text names the setting and where its value came from."""
+
+
+class CodecError(K2Error):
+    """What cannot be read or written: the reason in one or two words, for programs, and the text for a person.
+
+    Reasons: `malformed`, `missing`, `value`, `precision`, `unknown_event`, `unknown_schema`, `empty`.
+    """
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class BusError(K2Error):
+    """Kafka or the schema registry does not answer, or refuses; the text never holds credentials."""
+
+
+class FeedError(K2Error):
+    """The feed has tried as often as it may and ends; the text says what it tried last."""
+
+
+class LakeError(K2Error):
+    """A table of the lake is not in the state that K2 left it in; the text names the command that helps."""
+
+
+class NotCommitted(LakeError):  # noqa: N818 - an outcome that passes, not a defect
+    """Rows were not committed: `outcome` is `conflict` (somebody else committed first) or `unknown`."""
+
+    def __init__(self, outcome: Literal["conflict", "unknown"], sentence: str) -> None:
+        super().__init__(sentence)
+        self.outcome = outcome
