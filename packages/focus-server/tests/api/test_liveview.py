@@ -5,6 +5,8 @@ from importlib.resources import files
 
 import pytest
 
+from focus_server import contract
+
 from .conftest import client
 
 pytestmark = pytest.mark.anyio
@@ -43,3 +45,13 @@ async def test_nothing_beside_the_page_can_be_read(http, path):
     response = await http.get(f"/liveView/{path}")
     assert response.status_code == 404
     assert set(response.json()) == {"error", "detail"}
+
+
+async def test_the_pages_limits_are_the_contracts(http):
+    module = await http.get("/liveView/limits.js")
+    assert module.headers["Content-Type"].startswith("text/javascript")
+    assert module.headers["Content-Security-Policy"]
+    assert f"export const NFFT_VALUES = Object.freeze({list(contract.NFFT_VALUES)});" in module.text
+    assert f"export const MAX_CHANNELS = {contract.MAX_CHANNELS};" in module.text
+    assert f'export const VIEWER = "{contract.VIEWER}";' in module.text
+    assert module.text.count("export const ") == 12

@@ -10,6 +10,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from focus_server.api.page_limits import page_limits
+
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -35,5 +37,9 @@ def install_liveview(app: FastAPI) -> None:
     async def liveview(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"liveView/{query}")
+
+    @app.get("/liveView/limits.js", include_in_schema=False)
+    async def limits() -> Response:
+        return Response(page_limits(), media_type="text/javascript", headers=_HEADERS)
 
     app.mount("/liveView", _Files(directory=Path(str(files("focus_server") / "web")), html=True, check_dir=False))
