@@ -21,6 +21,7 @@ __all__ = ["cli", "main"]
 INTERRUPTED: Final = 130
 USAGE: Final = 3
 AGAIN_S: Final = 0.05
+ORDER: Final = tuple("up status logs down run doctor selftest schema config".split())
 RUN_HELP: Final = "Bring a stack up, run a suite on it, write the report, and take it down."
 
 
@@ -29,7 +30,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands."""
-        return ["up", "status", "logs", "down", "run", "doctor", "schema", "config"]
+        return list(ORDER)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command; the pytest machinery of `run` costs the others nothing."""
@@ -83,14 +84,15 @@ def stack_argument(function: Callable[..., Any]) -> Callable[..., Any]:
 @cli.command()
 @stack_argument
 @click.option("--profile", help="Overrides of the stack file to apply.")
+@click.option("--env", help="The environment: environments/NAME.yaml, or a file.")
 @click.option("--fixed-ports", is_flag=True, help="Use the well-known ports of the stack file, not free ones.")
 @click.option("--detach", is_flag=True, help="Return when the stack is up; `fullspan down` ends it.")
-def up(stack: str | None, profile: str | None, fixed_ports: bool, detach: bool) -> None:
+def up(stack: str | None, profile: str | None, env: str | None, fixed_ports: bool, detach: bool) -> None:
     """Bring STACK (a name, or a file) up, and take it down on Ctrl-C, or however this command ends."""
     from fullspan.stack import open_stack
 
     named = stack or the_only_stack()
-    with open_stack(named, profile, fixed_ports=fixed_ports, detach=detach, on_event=Progress()) as running:
+    with open_stack(named, profile, env=env, fixed_ports=fixed_ports, detach=detach, on_event=Progress()) as running:
         state = running.state
         print_addresses(state.direct_endpoints if fixed_ports else state.endpoints)
         if detach:
@@ -189,6 +191,25 @@ def doctor(
     )  # fmt: skip
     click.echo(json.dumps(found.to_json(), indent=1) if as_json else "\n".join(found.lines()))
     sys.exit(found.exit_code)
+
+
+@cli.command()
+@click.option("--full", is_flag=True, help="Also inject every fault of processes and links: a minute more.")
+@click.option("--clean", type=click.IntRange(1), default=10, help="Streams without a defect, for false alarms.  [10]")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def selftest(full: bool, clean: int, as_json: bool) -> None:
+    r"""Plant defects into a small system of real processes, and see whether each is found for what it is.
+
+    Prints a line for each: where it was planted, how it was found, and at which hop first. Exit code 1 when one was
+    missed or taken for something else, or when there was an alarm without a defect.
+
+    \b
+    Example:
+      fullspan selftest --clean 200     # how sure is it that nothing is reported where nothing is wrong?
+    """
+    from fullspan.selftest.command import selftest as run_it
+
+    sys.exit(run_it(full, clean, as_json))
 
 
 @cli.command()

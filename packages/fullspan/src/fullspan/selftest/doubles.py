@@ -1,0 +1,190 @@
+"""The double brought up as a stack, with an observer at each of its stages, and rounds of streams through it."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from os import getpid
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from fullspan.errors import StackError
+from fullspan.faults import Faults, Latency
+from fullspan.ledger import Journey, Ledger, Moment, Stage, reconcile
+from fullspan.ledger.hops import HopRunner
+from fullspan.selftest.catalogue import IDLE, IDLE_FAULT, LOOKED_TOO_LATE, PLANTED, PlantedFault
+from fullspan.selftest.defect import NO_ALARM, Defect, Diagnosis, Result
+from fullspan.selftest.diagnosis import diagnose
+from fullspan.selftest.line import Line
+from fullspan.selftest.tap import LineTap, observation_of, tell
+from fullspan.settings import Settings
+from fullspan.stack import Stack, open_stack
+from fullspan.stack.load import project_here
+from fullspan.timeline import Event, Timeline
+from fullspan.verdict import Verdict
+
+__all__ = ["STAGES", "Doubles", "doubles_up"]
+
+STAGES: Final = ("source", "relay", "store", "screen")
+COUNT: Final = 60
+INTERVAL_S: Final = 0.025
+LATE_AFTER_NS: Final = 2_000_000_000
+TOLERANCE: Final = 1e-6  # V
+ENDED_WITHIN_S: Final = 30.0
+AGAIN_S: Final = 2.0
+POLL_S: Final = 0.02
+FIRST_S: Final = 0.3  # records pass before a fault, and after it
+CLEAN: Final = Defect("clean", "double", "nowhere", "nothing is planted", NO_ALARM)
+
+
+@dataclass(slots=True)
+class Doubles:
+    """The double while it is up; each round sends streams of 60 records through it and says what was found of each.
+
+    Raises StackError when the double itself does not do what it must: then nothing is known of what it was to show.
+    """
+
+    stack: Stack
+    folder: Path
+    runner: HopRunner
+    taps: Mapping[str, LineTap]
+    streams: int = 0
+
+    def planted(self, chosen: Sequence[tuple[Defect, str]] = PLANTED, clean: int = 0) -> list[Result]:
+        """Plant each defect into a stream of its own, all at the same time, beside streams without any."""
+        streams = {self._name(): (defect, behaviour) for defect, behaviour in chosen}
+        named = {stream: defect for stream, (defect, _) in streams.items()} | {
+            self._name(): CLEAN for _ in range(clean)
+        }
+        self._tell([(defect.where, f"PLANT {stream} {behaviour}") for stream, (defect, behaviour) in streams.items()])
+        ledgers = self._send(list(named))
+        return [_result(defect, ledgers[stream], stream, COUNT) for stream, defect in named.items()]
+
+    def fault(self, planted: PlantedFault) -> Result:
+        """Have a fault on while a stream passes."""
+        self.runner.ledger = Ledger()
+        stream, source = self._name(), self.taps["source"]
+        count = round((planted.seconds + 4 * FIRST_S) / INTERVAL_S)
+        self._tell([("source", f"START {stream} {count} {INTERVAL_S}")])
+        with Faults(self.stack, Timeline(self.folder / "timeline.jsonl")) as faults:
+            self._wait(lambda: source.seen[stream] * INTERVAL_S > FIRST_S, f"records of {stream} at the source")
+            with faults.active(planted.make()):
+                self._comes(lambda: False, planted.seconds)  # the length of the fault: nothing is waited for
+            self._wait(lambda: stream in source.ended, f"the end of {stream} at the source")
+            self._pass_through()
+            evidence = faults.evidence[-1]
+        if evidence.verdict is not Verdict.PASS:
+            return Result(planted.defect, Diagnosis(evidence.verdict), evidence.reason)
+        return _result(planted.defect, self._seen([stream])[stream], stream, count)
+
+    def unsure(self) -> list[Result]:
+        """Bring about what nobody can tell: nothing in flight, a look that came too late, a fault that does nothing."""
+        return [_result(IDLE, Ledger(), self._name(), 0), self._looked_too_late(), self._idle_fault()]
+
+    def _looked_too_late(self) -> Result:
+        stream, before = self._name(), Moment.now()
+        seen = self._send([stream])[stream]
+        over_ns = seen.observations("source")[-1].event_ns + LATE_AFTER_NS
+        self._wait(lambda: time.time_ns() > over_ns, "the limit of lateness")
+        shown = anyio.run(tell, self.stack.endpoint("screen"), f"SHOWN {stream}")
+        now, ledger = Moment.now(), Ledger()
+        for hop in STAGES[:-1]:
+            ledger.observe_all(seen.observations(hop))
+        for line in map(Line.from_json, shown):
+            if not line.end:
+                ledger.observe(observation_of("screen", line, now, not_before_ns=before.wall_ns))
+        return _result(LOOKED_TOO_LATE, ledger, stream, COUNT)
+
+    def _idle_fault(self) -> Result:
+        self.stack.via(IDLE_FAULT.where, "127.0.0.1", self.taps["source"].port)
+        with Faults(self.stack, Timeline(self.folder / "timeline.jsonl")) as faults:
+            with faults.active(Latency(IDLE_FAULT.where, 200)):
+                self._send([self._name()])
+            evidence = faults.evidence[-1]
+        return Result(IDLE_FAULT, Diagnosis(evidence.verdict), evidence.reason)
+
+    def _name(self) -> str:
+        self.streams += 1
+        return f"s{self.streams:05}"
+
+    def _tell(self, orders: Sequence[tuple[str, str]]) -> None:
+        async def all_of_them() -> None:
+            for stage, order in orders:
+                await tell(self.stack.endpoint(stage), order)
+
+        anyio.run(all_of_them)
+
+    def _send(self, streams: Sequence[str]) -> Mapping[str, Ledger]:
+        """Send streams through all stages, and return what was seen of each."""
+        self.runner.ledger = Ledger()
+        self._tell([("source", f"START {stream} {COUNT} {INTERVAL_S}") for stream in streams])
+        self._wait(lambda: self._over(streams), f"the end of {len(streams)} streams")
+        return self._seen(streams)
+
+    def _pass_through(self) -> None:
+        """Send short streams until one has passed all stages: what came before it has then passed, or never will."""
+        for _ in range(round(ENDED_WITHIN_S / AGAIN_S)):
+            probe = [self._name()]
+            self._tell([("source", f"START {probe[0]} 1 {INTERVAL_S}")])
+            if self._comes(lambda probe=probe: self._over(probe), AGAIN_S):  # type: ignore[misc]
+                return
+        raise StackError(f"The double did not recover within {ENDED_WITHIN_S:g} s.", f"See {self.folder}.")
+
+    def _over(self, streams: Iterable[str]) -> bool:
+        return all(tap.ended.issuperset(streams) for tap in self.taps.values())
+
+    def _wait(self, done: Callable[[], bool], what: str) -> None:
+        """Wait for a condition; StackError when it does not come."""
+        if not self._comes(done, ENDED_WITHIN_S):
+            raise StackError(f"The double gave no sign of {what} within {ENDED_WITHIN_S:g} s.", f"See {self.folder}.")
+
+    def _comes(self, done: Callable[[], bool], within_s: float) -> bool:
+        """Tell whether a condition comes within some seconds; StackError when an observer looks no longer."""
+        deadline = time.monotonic() + within_s
+        while not done():
+            if time.monotonic() > deadline:
+                return False
+            for tap in self.taps.values():
+                if tap.failed is not None:
+                    raise StackError(f"The observer of {tap.name} has failed: {tap.failed}.")
+            time.sleep(POLL_S)
+        return True
+
+    def _seen(self, streams: Iterable[str]) -> Mapping[str, Ledger]:
+        """Return what was seen of each stream in this round."""
+        ledgers = {stream: Ledger() for stream in streams}
+        for hop in STAGES:
+            for seen in self.runner.ledger.observations(hop):
+                if seen.stream in ledgers:
+                    ledgers[seen.stream].observe(seen)
+        return ledgers
+
+
+def _result(defect: Defect, ledger: Ledger, stream: str, count: int) -> Result:
+    """Compare what was seen of a stream with what must be: every record at every stage, with its content, in time."""
+    journeys = [
+        Journey(line.key, [Stage(hop, [line.key], line.digest, TOLERANCE) for hop in STAGES])
+        for line in (Line.right(stream, seq, 0) for seq in range(count))
+    ]
+    found, said = diagnose(reconcile(ledger, journeys, LATE_AFTER_NS), 1, STAGES)
+    return Result(defect, found, said)
+
+
+@contextmanager
+def doubles_up(on_event: Callable[[Event], object] = lambda _event: None) -> Iterator[Doubles]:
+    """Bring the double up below the project's `var/`, and take it down; nothing of it stays."""
+    folder = Settings.load().var_of(project_here()) / "selftest" / f"{getpid()}-{time.monotonic_ns()}"
+    folder.mkdir(parents=True)
+    try:
+        file = folder / "double.yaml"
+        text = files(__package__).joinpath("double.yaml").read_text(encoding="utf-8")
+        file.write_text(text.replace("name: selftest", f"name: selftest-{folder.name}"), encoding="utf-8")
+        with open_stack(str(file), on_event=on_event) as stack, HopRunner(Ledger()) as runner:
+            taps = {stage: runner.start(LineTap(stage, stack.endpoint(stage))) for stage in STAGES}
+            yield Doubles(stack, folder, runner, taps)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
