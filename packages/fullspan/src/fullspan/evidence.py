@@ -113,6 +113,8 @@ class Evidence:
         # Compared with None, because an empty ledger counts as false.
         self._faults = self._faults if faults is None else faults
         self._ledger = self._ledger if ledger is None else ledger
+        if ledger is not None:
+            ledger.spill_to(self._bundle.observations_of(self.nodeid), self._bundle.redact)
 
     def require(self) -> None:
         """Make the findings and the faults the result of the test.
@@ -131,7 +133,7 @@ class Evidence:
     def record(self, verdict: Verdict, reason: str, details: str) -> TestRecord:
         """Write the ledger, and return the test as the bundle keeps it."""
         if self._ledger is not None and len(self._ledger):
-            self._ledger.dump(self._bundle.observations_of(self.nodeid))
+            self._ledger.dump(self._bundle.observations_of(self.nodeid), self._bundle.redact)
         return TestRecord(
             nodeid=self.nodeid,
             verdict=verdict,

@@ -59,14 +59,14 @@ def test_records_that_were_never_seen_are_holes_in_the_usual_step_of_their_strea
     assert (lost.began_ns, lost.ended_ns) == (6 * SECOND, 9 * SECOND)
 
 
-def test_a_ledger_whose_writer_was_killed_is_read_as_far_as_it_goes(tmp_path):
+def test_a_file_that_its_writer_could_not_finish_shows_nothing_and_the_others_do(tmp_path):
     bundle = Bundle.create(tmp_path, "cut")
     ledger = Ledger()
-    ledger.observe_all(seen(n, n, 0.1) for n in range(10))
-    (file,) = ledger.dump(bundle.observations_of(TEST.nodeid))
-    file.write_bytes(file.read_bytes()[:-30])
+    ledger.observe_all(seen(n, n, 0.1, hop) for n in range(10) for hop in ("row", "frame"))
+    (row, _) = ledger.dump(bundle.observations_of(TEST.nodeid))
+    row.write_bytes(row.read_bytes()[:-30])
     (found,) = read_series(bundle, TEST)
-    assert len(found.due_ns) == 9
+    assert (found.hop, len(found.due_ns)) == ("frame", 10)
     assert read_series(bundle, TEST.model_copy(update={"nodeid": "another"})) == []
 
 

@@ -5,7 +5,7 @@ from fullspan.ledger.journey import Journey, Stage
 from fullspan.ledger.ledger import Ledger
 from fullspan.ledger.reconcile import reconcile
 from fullspan.ledger.reconciliation import HopTotals, Kind, Reconciliation, Violation
-from fullspan.ledger.record import Moment, Observation
+from fullspan.ledger.record import Moment, Observation, Outcome
 
 __all__ = [
     "Debt",
@@ -15,6 +15,7 @@ __all__ = [
     "Ledger",
     "Moment",
     "Observation",
+    "Outcome",
     "Reconciliation",
     "Stage",
     "Violation",

@@ -5,14 +5,28 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Self, TypeAlias
 
-__all__ = ["Attribute", "Moment", "Observation"]
+__all__ = ["Attribute", "Moment", "Observation", "Outcome"]
 
 Attribute: TypeAlias = str | int | float | bool | None
 
 _NOTHING: Final[Mapping[str, Attribute]] = MappingProxyType({})
+
+
+class Outcome(StrEnum):
+    """What a hop can say of a record.
+
+    A request that timed out is neither sent nor not sent: its record is `unknown` until some hop has seen it. `refused`
+    means that the record is certainly not there, `marked` that the hop itself said that it leaves the record out.
+    """
+
+    SEEN = "seen"
+    UNKNOWN = "unknown"
+    REFUSED = "refused"
+    MARKED = "marked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +53,11 @@ class Observation:
     `key` names the record (`local/3/1234` a block, `1-7/0/345` a row); what stands before its last slash is its
     stream, and `sequence` counts within the stream. `event_ns` is the UTC time, ns, at which the record was due;
     `seen_ns` and `seen_wall_ns` are when the hop saw it. `digest` stands for its content, `deviation` says how far the
-    content is from the expected one, in the unit of the stage's tolerance.
+    content is from the expected one, in the unit of the stage's tolerance. `outcome` is what the hop says of it.
 
     Attributes that `reconcile` knows: `not_before_ns`, the last UTC time, ns, at which the record was proven not yet
-    there; `equals`, the key of the record whose expected content this one carries.
+    there; `equals`, the key of the record whose expected content this one carries; `last`, of a mark, the sequence of
+    the last record of the stream that it covers (without it only its own).
     """
 
     hop: str
@@ -54,6 +69,7 @@ class Observation:
     digest: str | None = None
     deviation: float | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=lambda: _NOTHING)
+    outcome: Outcome = Outcome.SEEN
 
     @property
     def stream(self) -> str:
@@ -73,6 +89,7 @@ class Observation:
             "digest": self.digest,
             "deviation": deviation if deviation is None or math.isfinite(deviation) else str(deviation),
             "attributes": dict(self.attributes),
+            "outcome": self.outcome.value,
         }
 
     @classmethod
@@ -82,4 +99,5 @@ class Observation:
         if isinstance(fields["deviation"], str):
             fields["deviation"] = float(fields["deviation"])
         fields["attributes"] = MappingProxyType(fields["attributes"])
+        fields["outcome"] = Outcome(fields.get("outcome", Outcome.SEEN))
         return cls(**fields)

@@ -1,16 +1,17 @@
 """What the ledgers of a bundle say in time: per hop when each record was due and seen, and what was never seen."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fullspan.bundle import Bundle, TestRecord
+from fullspan.errors import UsageError
+from fullspan.ledger import Observation, Outcome
+from fullspan.ledger.columns import to_observations
+from fullspan.ledger.store import files_in, read_pieces
 
 __all__ = ["HopSeries", "Lost", "read_series"]
 
@@ -46,36 +47,35 @@ class HopSeries:
 def read_series(bundle: Bundle, test: TestRecord) -> list[HopSeries]:
     """Return the hops of a test's ledger, in stage order as far as it is known, then by when they saw anything."""
     folder = bundle.observations_of(test.nodeid)
-    series = [found for file in sorted(folder.glob("*.jsonl")) if (found := _hop(file)) is not None]
+    hops = files_in(folder) if folder.is_dir() else {}
+    series = [found for hop, files in hops.items() if (found := _hop(hop, files)) is not None]
     stages = [str(row["hop"]) for totals in test.totals for row in totals.hops]
     place = {hop: number for number, hop in reversed(list(enumerate(stages)))}
     return sorted(series, key=lambda hop: (place.get(hop.hop, len(stages)), int(hop.seen_ns.min())))
 
 
-def _hop(file: Path) -> HopSeries | None:
+def _hop(hop: str, files: Sequence[Path]) -> HopSeries | None:
     first: dict[str, tuple[int, int, str, int]] = {}
-    for seen in _lines(file):
-        due = seen["seen_ns"] - (seen["seen_wall_ns"] - seen["event_ns"]) if seen["event_ns"] else 0
-        record = (due, seen["seen_ns"], str(seen["key"]).rpartition("/")[0], seen["sequence"])
-        known = first.get(seen["key"])
-        if known is None or record[1] < known[1]:
-            first[seen["key"]] = record
+    for seen in (seen for file in files for seen in _observations(hop, file) if seen.outcome is Outcome.SEEN):
+        due = seen.seen_ns - (seen.seen_wall_ns - seen.event_ns) if seen.event_ns else 0
+        known = first.get(seen.key)
+        if known is None or seen.seen_ns < known[1]:
+            first[seen.key] = (due, seen.seen_ns, seen.stream, seen.sequence)
     if not first:
         return None
     records = sorted(first.values())
-    due = np.array([record[0] for record in records], np.int64)
+    due_ns = np.array([record[0] for record in records], np.int64)
     seen_ns = np.array([record[1] for record in records], np.int64)
-    return HopSeries(unquote(file.stem), due, seen_ns, list(_lost(records)))
+    return HopSeries(hop, due_ns, seen_ns, list(_lost(records)))
 
 
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield the observations of a file; a line that was cut off by the end of its writer is left out."""
-    with file.open(encoding="utf-8") as lines:
-        for line in lines:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                return
+def _observations(hop: str, file: Path) -> Iterator[Observation]:
+    """Yield the observations of a file; one that its writer could not finish has none to show."""
+    try:
+        for piece in read_pieces(file):
+            yield from to_observations(hop, piece)
+    except UsageError:
+        return
 
 
 def _lost(records: Sequence[tuple[int, int, str, int]]) -> Iterator[Lost]:
