@@ -19,8 +19,9 @@ class IcebergRows(Hop):
     """Sees the rows of a table when it is asked to `look`: all of the newest snapshot, each as often as it is there.
 
     `catalog` are the properties that PyIceberg loads the catalog with (`type`, `uri`, `warehouse` ...), `catalog_name`
-    is what its writers call it: one database can hold several of different names. Only `columns` are read. `to_observations` is called with them as an Arrow table and the moment at which the snapshot was chosen.
-    A table that was looked at twice has its rows in the ledger twice, so a test looks once, at the end.
+    is what its writers call it: one database can hold several of different names. Only `columns` are read.
+    `to_observations` is called with them as an Arrow table and the moment at which the snapshot was chosen. A table
+    that was looked at twice has its rows in the ledger twice, so a test looks once, at the end.
     """
 
     kind: ClassVar[str] = "iceberg"
