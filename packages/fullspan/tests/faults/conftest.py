@@ -1,7 +1,10 @@
 """A small real stack to break: a web server behind a link, and a process that serves nobody."""
 
+import os
+import subprocess
 import textwrap
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
@@ -23,20 +26,49 @@ components:
     run: ["${python}", -c, "import time\\nprint('counting', flush=True)\\nwhile True: time.sleep(0.01)"]
     ready: {log: counting}
     stop: {timeout_s: 1}
+  hungry:
+    run: ["${python}", HUNGRY, "${self.http}", FOLDER]
+    ports: {http: {}}
+    ready: {http: "http://127.0.0.1:${self.http}/"}
+    stop: {timeout_s: 1}
+  touchy:
+    run: ["${python}", HUNGRY, "${self.http}", FOLDER, die]
+    ports: {http: {}}
+    ready: {http: "http://127.0.0.1:${self.http}/"}
+    stop: {timeout_s: 1}
 links:
   page-web: {from: suite, to: web.http, proxy: true}
 endpoints:
   web.http: "http://127.0.0.1:${web.http}/"
+  hungry.http: "http://127.0.0.1:${hungry.http}/"
+  touchy.http: "http://127.0.0.1:${touchy.http}/"
 """
+SMALL_DISK = "size=4m"
 
 
 @pytest.fixture(scope="package")
-def fragile(tmp_path_factory):
+def small_disk(tmp_path_factory):
+    """A folder for one component's data: on a file system of 4 MiB of its own where we may mount one."""
+    folder = tmp_path_factory.mktemp("disk")
+    mounted = (
+        os.geteuid() == 0
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", SMALL_DISK, "fullspan-test", folder], check=False, capture_output=True
+        ).returncode
+    )
+    yield folder
+    if mounted:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture(scope="package")
+def fragile(tmp_path_factory, small_disk):
     """The stack; every test leaves it as it was."""
     folder = tmp_path_factory.mktemp("fragile")
     file = folder / "stacks" / "fragile.yaml"
     file.parent.mkdir()
-    file.write_text(textwrap.dedent(STACK))
+    hungry = Path(__file__).with_name("hungry.py")
+    file.write_text(textwrap.dedent(STACK).replace("HUNGRY", f'"{hungry}"').replace("FOLDER", f'"{small_disk}"'))
     with open_stack(str(file)) as stack:
         yield stack
 

@@ -17,6 +17,7 @@ from fullspan.faults.link import (
 )
 from fullspan.faults.process import Hang, Kill, Restart, Stop
 from fullspan.faults.question import Question
+from fullspan.faults.shortage import FewHandles, FullDisk, LittleCpu, LittleMemory
 
 __all__ = [
     "Bandwidth",
@@ -24,11 +25,15 @@ __all__ = [
     "Evidence",
     "Fault",
     "Faults",
+    "FewHandles",
+    "FullDisk",
     "Hang",
     "Jitter",
     "Kill",
     "Latency",
     "LeasedStack",
+    "LittleCpu",
+    "LittleMemory",
     "Loss",
     "Observed",
     "Partition",

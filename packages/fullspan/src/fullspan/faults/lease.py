@@ -3,7 +3,9 @@
 import contextlib
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final, Self
 
 from fullspan.errors import StackError, UsageError, nearest
@@ -11,6 +13,7 @@ from fullspan.faults.question import Question
 from fullspan.stack.handle import Stack
 from fullspan.stack.processes import Process
 from fullspan.stack.proxy import CLEAR, Counters, Toxics
+from fullspan.stack.state import ComponentState
 
 __all__ = ["LeasedStack"]
 
@@ -61,6 +64,28 @@ class LeasedStack:
     def act(self, component: str, verb: str) -> None:
         """Hang, resume, kill, stop or start a component; returns when it is so."""
         self._stack.call("POST", f"/components/{component}/{verb}", lease=self._lease)
+
+    def component(self, component: str) -> ComponentState:
+        """Return what the supervisor knows of a component, now."""
+        return self._stack.components[component]
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which the run keeps its state."""
+        return self._stack.events().parent
+
+    def begin_shortage(self, component: str, kind: str, amounts: Mapping[str, object]) -> None:
+        """Make a component short of something; returns when it is."""
+        self._stack.call("PUT", f"/components/{component}/shortages/{kind}", json=dict(amounts), lease=self._lease)
+
+    def end_shortage(self, component: str, kind: str) -> None:
+        """Give it back; a component that has died meanwhile is started again."""
+        self._stack.call("DELETE", f"/components/{component}/shortages/{kind}", lease=self._lease)
+
+    def shortages(self, component: str) -> dict[str, dict[str, float]]:
+        """Return what a component is short of, by kind, and what that has done so far."""
+        found: dict[str, dict[str, float]] = self._stack.call("GET", f"/components/{component}/shortages")
+        return found
 
     def links_of(self, component: str) -> list[str]:
         """Return the links with a proxy that begin or end at a component."""

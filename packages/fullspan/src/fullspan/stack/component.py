@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from fullspan.errors import ComponentDied, StackError
@@ -143,6 +144,16 @@ class Component:
         if self._instance is None or self.phase not in ("ready", "hung"):
             raise StackError(f"Component {self.id!r} cannot be {to_be}, it is {self.phase}.")
         return self._instance
+
+    @property
+    def running(self) -> bool:
+        """Whether it is up and nobody has stopped it."""
+        return self.phase == "ready"
+
+    @property
+    def folder(self) -> Path:
+        """Its current folder."""
+        return self.planned.launch.folder
 
     def processes(self) -> list[Process]:
         """Return its processes as they are now."""

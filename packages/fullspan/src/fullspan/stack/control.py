@@ -18,6 +18,7 @@ from fullspan.errors import FullspanError, UsageError, nearest
 from fullspan.stack.links import Link
 from fullspan.stack.proxy import Toxics
 from fullspan.stack.running import RunningStack
+from fullspan.stack.shortages import KINDS, Shortage
 from fullspan.stack.sockets import listen
 
 __all__ = ["Control", "ControlServer"]
@@ -78,6 +79,24 @@ class Control:
             raise UsageError(f"A component cannot be asked to {what!r}.", nearest(what, _ACTS))
         await self._stack.act(name, what, request.headers.get(_LEASE))
         return JSONResponse(component.state().model_dump())
+
+    async def shortages(self, request: Request) -> Response:
+        """Answer what a component is short of, and what that has done so far."""
+        component = self._stack.component(request.path_params["id"])
+        return JSONResponse({kind: dict(seen) for kind, seen in self._stack.shortages.seen(component.id).items()})
+
+    async def begin_shortage(self, request: Request) -> Response:
+        """Make a component short of something; answer when it is."""
+        name, kind = request.path_params["id"], request.path_params["kind"]
+        if kind not in KINDS:
+            raise UsageError(f"A component cannot be made short of {kind!r}.", nearest(kind, list(KINDS)))
+        await self._stack.begin_shortage(name, _shortage(kind, await _json(request)), request.headers.get(_LEASE))
+        return await self.shortages(request)
+
+    async def end_shortage(self, request: Request) -> Response:
+        """Give a component back what it is short of."""
+        await self._stack.end_shortage(request.path_params["id"], request.path_params["kind"])
+        return await self.shortages(request)
 
     async def link(self, request: Request) -> Response:
         """Answer where a link listens and leads, what is asked of it, and its counters."""
@@ -184,6 +203,20 @@ def _toxics(body: dict[str, Any]) -> Toxics:
         raise UsageError(f"These toxics cannot be meant: {place}{what}.") from None
 
 
+def _shortage(kind: str, body: dict[str, Any]) -> Shortage:
+    usual = {field.name: field.default for field in fields(KINDS[kind]) if field.init}  # type: ignore[arg-type]
+    for name, value in body.items():
+        if name not in usual:
+            raise UsageError(f"A shortage of {kind} knows no {name!r}.", nearest(name, usual))
+        fits = (int, float) if isinstance(usual[name], float) else type(usual[name])
+        if isinstance(value, bool) or not isinstance(value, fits):
+            raise UsageError(f"This shortage of {kind} cannot be meant: {name} is {value!r}, not like {usual[name]!r}.")
+    try:
+        return KINDS[kind](**body)
+    except ValueError as error:
+        raise UsageError(f"This shortage of {kind} cannot be meant: {error}.") from None
+
+
 def _layer_of(link: str, layer: str) -> str:
     return f"link {link}" + (f" of {layer}" if layer else "")
 
@@ -208,6 +241,9 @@ def control_app(control: Control) -> Starlette:
             Route("/stop", control.stop, methods=["POST"]),
             Route("/detach", control.detach, methods=["POST"]),
             Route("/components/{id}/processes", control.processes),
+            Route("/components/{id}/shortages", control.shortages),
+            Route("/components/{id}/shortages/{kind}", control.begin_shortage, methods=["PUT"]),
+            Route("/components/{id}/shortages/{kind}", control.end_shortage, methods=["DELETE"]),
             Route("/components/{id}/{act}", control.act, methods=["POST"]),
             Route("/links", control.new_link, methods=["POST"]),
             Route("/links/{id}", control.link),

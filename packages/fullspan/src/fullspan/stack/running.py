@@ -13,6 +13,7 @@ from fullspan.stack.links import Links
 from fullspan.stack.load import project_of
 from fullspan.stack.plan import Plan
 from fullspan.stack.processes import RUN_TAG, kill_until_gone, look_up, tagged
+from fullspan.stack.shortages import Shortage, Shortages
 from fullspan.stack.state import SCHEMA, ProcessState, StackPhase, StackState
 from fullspan.stack.undo import Signal, UndoList
 from fullspan.stack.voice import Voice
@@ -30,6 +31,7 @@ class RunningStack:
         self.plan = plan
         self.links = Links()
         self.leases = Leases()
+        self.shortages = Shortages(undo, plan.folder.path)
         self.phase: StackPhase = "starting"
         self.components: dict[str, Component] = {}
         self._voice = voice
@@ -85,6 +87,7 @@ class RunningStack:
         """End everything: a component when all that depend on it have ended. Nothing of the run is left."""
         self.phase = "stopping"
         self.write_state()
+        await self.shortages.aclose()
         gone = {name: asyncio.Event() for name in self.components}
 
         async def stop(component: Component) -> None:
@@ -138,6 +141,33 @@ class RunningStack:
             self.leases.spared(lease, name)
             raise
 
+    async def begin_shortage(self, name: str, shortage: Shortage, lease: str | None = None) -> None:
+        """Make a component short of something."""
+        component = self.component(name)
+        self.leases.check(lease)
+        thing = f"{name}'s {shortage.kind}"
+        async with component.acting:
+            self.leases.broke(lease, thing, lambda: self.end_shortage(name, shortage.kind))
+            try:
+                await self.shortages.begin(component, shortage)
+            except FullspanError:
+                self.leases.spared(lease, thing)
+                raise
+        self._component_says(component, f"is short of {shortage.kind}")
+
+    async def end_shortage(self, name: str, kind: str) -> None:
+        """Give a component back what it was short of; one that has died of it is started again."""
+        component = self.component(name)
+        held = kind in self.shortages.seen(name)
+        # Not under the component's lock: a shortage of time waits for it, and has to end first.
+        await self.shortages.end(name, kind)
+        self.leases.healed(f"{name}'s {kind}")
+        if held:
+            self._component_says(component, f"is short of {kind} no more")
+            async with component.acting:
+                if component.phase == "died":
+                    await component.start_again()
+
     async def end_lease(self, lease: str) -> None:
         """Heal what was broken under a lease and is not whole yet."""
         for thing, heal in self.leases.end(lease).items():
@@ -188,6 +218,7 @@ class RunningStack:
             "var": str(self.plan.folder.var),
             "file": str(self.plan.file),
             "profile": self.plan.profile,
+            "environment": str(self.plan.environment) if self.plan.environment else None,
             "phase": self.phase,
             "supervisor": ProcessState(pid=me.pid, start_time=me.start_time),
             "control": str(self.plan.folder.control),
