@@ -21,8 +21,9 @@ __all__ = ["cli", "main"]
 INTERRUPTED: Final = 130
 USAGE: Final = 3
 AGAIN_S: Final = 0.05
-ORDER: Final = tuple("up status logs down run doctor selftest schema config".split())
+ORDER: Final = ["up", "status", "logs", "down", "run", "doctor", "selftest", "audit", "schema", "config", "env"]
 RUN_HELP: Final = "Bring a stack up, run a suite on it, write the report, and take it down."
+ENV_HELP: Final = "List environments, show one, import one from a desktop client's settings."
 
 
 class Commands(click.Group):
@@ -38,11 +39,18 @@ class Commands(click.Group):
             command = import_module("fullspan.run").run
             assert isinstance(command, click.Command)  # noqa: S101 - a programming error, not input
             return command
+        if cmd_name == "env":
+            from fullspan.environment.command import env
+
+            return env
         return super().get_command(ctx, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with one line each."""
-        shown = {name: self.commands[name].get_short_help_str(80) for name in self.commands} | {"run": RUN_HELP}
+        shown = {name: self.commands[name].get_short_help_str(80) for name in self.commands} | {
+            "run": RUN_HELP,
+            "env": ENV_HELP,
+        }
         with formatter.section("Commands"):
             formatter.write_dl([(name, shown[name]) for name in self.list_commands(ctx)])
 
@@ -213,12 +221,14 @@ def selftest(full: bool, clean: int, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(["stack"]))
+@click.argument("what", type=click.Choice(["stack", "environment"]))
 def schema(what: str) -> None:
     """Print the JSON Schema of a file that people write, for editors and checkers."""
+    from fullspan.environment import Environment
     from fullspan.stack.model import StackModel
 
-    click.echo(json.dumps({"title": what} | StackModel.model_json_schema(by_alias=True), indent=2))
+    model: Any = {"stack": StackModel, "environment": Environment}[what]
+    click.echo(json.dumps({"title": what} | model.model_json_schema(by_alias=True), indent=2))
 
 
 @cli.command()

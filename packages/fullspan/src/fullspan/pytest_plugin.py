@@ -15,6 +15,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from fullspan.bundle import Bundle, TestRecord
+from fullspan.environment import Environment
 from fullspan.errors import Inconclusive, UsageError
 from fullspan.evidence import Evidence
 from fullspan.faults import Faults
@@ -48,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--endpoint", metavar="NAME=URL", action="append", default=[], help="use this address instead of the stack's"
     )
+    group.addoption("--env", metavar="NAME", help="the environment: environments/NAME.yaml, or a file")
     group.addoption("--bundle", metavar="DIR", help="the bundle to write into; `fullspan run` makes one")
     group.addoption("--seed", type=int, default=DEFAULT_SEED, help=f"seed of whatever is random ({DEFAULT_SEED})")
     group.addoption(
@@ -114,9 +116,16 @@ def stack(pytestconfig: pytest.Config, fullspan_run: Run) -> Iterator[Stack]:
     named = pytestconfig.getoption("--stack")
     if not named:
         raise Inconclusive("No stack was named.", "Give --stack NAME, or use `fullspan run`.")
-    with Stack.attach(named, _endpoints(pytestconfig.getoption("--endpoint"))) as attached:
+    endpoints, env = _endpoints(pytestconfig.getoption("--endpoint")), pytestconfig.getoption("--env")
+    with Stack.attach(named, endpoints, env) as attached:
         fullspan_run.bundle.redact.add(attached.secret_values())
         yield attached
+
+
+@pytest.fixture(scope="session")
+def environment(stack: Stack) -> Environment:
+    """Give the environment: what the system can do, how to trust it, what its parts are called."""
+    return stack.environment
 
 
 @pytest.fixture(autouse=True)

@@ -50,6 +50,7 @@ class Plan:
     fixed_ports: bool
     expected: dict[str, str]
     pytest_options: tuple[str, ...]
+    env: str | None = None
 
     @property
     def name(self) -> str:
@@ -61,6 +62,7 @@ class Plan:
 @click.argument("suite")
 @click.option("--stack", help="The stack to bring up.  [default: the one named like the suite's folder]")
 @click.option("--profile", help="Overrides of the stack file to apply.")
+@click.option("--env", help="The environment: environments/NAME.yaml, or a file.")
 @click.option("-m", "--mark", help="Run only the tests with this pytest marker expression.")
 @click.option("--seed", type=int, help="Seed of whatever is random.  [default: a new one, which is printed]")
 @click.option("--keep", is_flag=True, help="Leave the stack up, and print its addresses.")
@@ -75,6 +77,7 @@ def run(
     suite: str,
     stack: str | None,
     profile: str | None,
+    env: str | None,
     mark: str | None,
     seed: int | None,
     keep: bool,
@@ -87,6 +90,8 @@ def run(
     SUITE is a folder or file of pytest tests, or the name of a folder below suites/. What stands after `--` goes to
     pytest. The verdict is the last thing printed, with the figures and where the report is; it is also the exit code:
     0 pass, 1 fail, 2 inconclusive, 3 usage or set-up, 130 interrupted.
+
+    Example: `fullspan run focus --env staging -m demo -- --repeat 3`.
     """
     path = find_suite(suite)
     plan = Plan(
@@ -99,6 +104,7 @@ def run(
         fixed_ports=fixed_ports,
         expected=read_expected(expect_inconclusive) if expect_inconclusive else {},
         pytest_options=pytest_options,
+        env=env,
     )
     return Runner(plan).run()
 
@@ -144,6 +150,7 @@ class Runner:
             suite=plan.suite.name,
             stack=plan.stack,
             profile=plan.profile,
+            environment=plan.env,
             mark=plan.mark,
             seed=plan.seed,
             fullspan=__version__,
@@ -171,7 +178,9 @@ class Runner:
 
     def _run_on_stack(self) -> int:
         plan = self._plan
-        with open_stack(plan.stack, plan.profile, fixed_ports=plan.fixed_ports, on_event=self._on_event) as stack:
+        with open_stack(
+            plan.stack, plan.profile, env=plan.env, fixed_ports=plan.fixed_ports, on_event=self._on_event
+        ) as stack:
             self._bundle.redact.add(stack.secret_values())
             try:
                 return self._run_pytest(stack)

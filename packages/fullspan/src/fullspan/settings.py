@@ -36,6 +36,8 @@ class Settings(BaseModel):
     chromium_executable: str | None = None
     """The browser's executable; without it Chromium or Chrome on PATH."""
     endpoint: dict[str, Any] = {}
+    env: str | None = None
+    """The environment that is meant when no `--env` says so; without it none."""
 
     @classmethod
     def load(cls, config: Path | None = None, **options: object) -> Self:

@@ -11,6 +11,7 @@ __all__ = [
     "Attachment",
     "DebtRecord",
     "FaultRecord",
+    "FaultSpan",
     "Figure",
     "FindingRecord",
     "LayerRecord",
@@ -32,8 +33,17 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True, allow_inf_nan=False)
 
 
+class FaultSpan(Record):
+    """One fault that was on while, or shortly before, a record went wrong. Times are CLOCK_MONOTONIC, ns."""
+
+    kind: str
+    target: str
+    injected_mono_ns: int
+    healed_mono_ns: int
+
+
 class FindingRecord(Record):
-    """One invariant's finding; the witness holds observations as the ledger writes them."""
+    """One invariant's finding; the witness holds observations as the ledger writes them, and at most two faults."""
 
     name: str
     verdict: Verdict
@@ -41,6 +51,8 @@ class FindingRecord(Record):
     n: int
     witness: list[dict[str, Any]] = []
     first_bad_hop: str | None = None
+    faults: list[FaultSpan] = []
+    guarantee: str | None = None
 
 
 class Figure(Record):
@@ -157,6 +169,7 @@ class RunRecord(Record):
     suite: str
     stack: str | None = None
     profile: str | None = None
+    environment: str | None = None
     mark: str | None = None
     seed: int
     fullspan: str

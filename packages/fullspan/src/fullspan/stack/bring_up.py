@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from fullspan.environment import find_environment
 from fullspan.errors import StackError
 from fullspan.settings import Settings
 from fullspan.stack.janitor import clean_up
@@ -39,20 +40,25 @@ def open_stack(
     named: str | Path,
     profile: str | None = None,
     *,
+    env: str | None = None,
     fixed_ports: bool = False,
     detach: bool = False,
     on_event: OnEvent = _silent,
 ) -> Iterator["Stack"]:
     """Bring a stack up and take it down when the block ends, or when this process does, by whatever cause.
 
-    `named` is the name or the file of a stack; `on_event` is told what happens, from another thread. With `detach`, or
-    after `Stack.detach`, the stack stays. Raises UsageError, and StackError when it does not come up; then nothing of
-    it is left.
+    `named` is the name or the file of a stack, `env` that of an environment; `on_event` is told what happens, from
+    another thread. With `detach`, or after `Stack.detach`, the stack stays. Raises UsageError, and StackError when it
+    does not come up; then nothing of it is left.
     """
     file = find_stack_file(str(named))
-    var = Settings.load().var_of(project_of(file))
+    settings = Settings.load(env=env)
+    var = settings.var_of(project_of(file))
+    environment = find_environment(settings.env) if settings.env else None
     folder = RunFolder(var, name_in(file))
-    owner = Owner(file, var, profile=profile, fixed_ports=fixed_ports, detach=detach, on_event=on_event)
+    owner = Owner(
+        file, var, profile=profile, env=environment, fixed_ports=fixed_ports, detach=detach, on_event=on_event
+    )
     try:
         # Imported while the stack comes up: the HTTP library would only make it come up later.
         from fullspan.stack.handle import Stack

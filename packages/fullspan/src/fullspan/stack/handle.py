@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from fullspan.environment import Environment, find_environment, load_environment
 from fullspan.errors import FullspanError, StackError, UsageError, nearest
 from fullspan.settings import Settings
 from fullspan.stack.load import find_stack_file, name_in, project_here, project_of
@@ -94,13 +95,16 @@ class ComponentHandle:
 class Stack:
     """A running stack. `attach` finds one; close it when done, which leaves the stack as it is."""
 
-    def __init__(self, folder: RunFolder, endpoints: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: RunFolder, endpoints: Mapping[str, str] | None = None, env: str | None = None) -> None:
         state = read_state(folder.state)
         if state is None or not state.supervisor.alive:
             raise StackError(f"Stack {folder.name!r} is not up.", f"`fullspan up {folder.name}` brings it up.")
         self._folder = folder
         self._known = state
-        self._overrides = Settings.load().endpoints | dict(endpoints or {})
+        settings = Settings.load(env=env)
+        self.environment = _environment(state, settings.env)
+        """Where it runs and what it can do; a nameless one without any key when no environment was named."""
+        self._overrides = self.environment.addresses() | settings.endpoints | dict(endpoints or {})
         self._closing = contextlib.ExitStack()
         self._socket = self._closing.enter_context(short_path(folder.control))
 
@@ -113,9 +117,12 @@ class Stack:
         return self._closing.enter_context(control_client(self._socket, _ACT_S))
 
     @classmethod
-    def attach(cls, named: str | Path, endpoints: Mapping[str, str] | None = None) -> Self:
-        """Find a running stack by its name or by the path of its state file; StackError when it is not up."""
-        return cls(find_run_folder(str(named)), endpoints)
+    def attach(cls, named: str | Path, endpoints: Mapping[str, str] | None = None, env: str | None = None) -> Self:
+        """Find a running stack by its name or by the path of its state file; StackError when it is not up.
+
+        Without `env` its environment is the one that it was brought up with.
+        """
+        return cls(find_run_folder(str(named)), endpoints, env)
 
     @property
     def name(self) -> str:
@@ -164,7 +171,7 @@ class Stack:
         return ComponentHandle(self, name)
 
     def endpoint(self, name: str) -> str:
-        """Return an address: an explicit override, else FULLSPAN_ENDPOINT__..., else that of the stack."""
+        """Return an address: an explicit override, else a setting, else the environment's, else that of the stack."""
         known = self._known.endpoints | self._overrides
         if name not in known:
             raise UsageError(f"The stack has no endpoint {name!r}.", nearest(name, known))
@@ -190,7 +197,8 @@ class Stack:
 
     def secret_values(self) -> list[str]:
         """Return the values that have to be taken out of whatever leaves this machine."""
-        return [str(value) for value in self.call("GET", "/secrets")]
+        stacks = [str(value) for value in self.call("GET", "/secrets")]
+        return list(dict.fromkeys([*stacks, *self.environment.secret_values().values()]))
 
     def wait_until_down(self) -> None:
         """Wait, as long as it takes, until the supervisor has ended."""
@@ -232,6 +240,16 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _environment(state: StackState, env: str | None) -> Environment:
+    """Return the environment that is named, else that of the bring-up, else one that says nothing."""
+    if env is None and state.environment is not None:
+        file = Path(state.environment)
+        if not file.is_file():
+            raise StackError(f"The environment file {file}, with which stack {state.name!r} came up, has gone.")
+        return load_environment(file)
+    return Environment(name="none") if env is None else load_environment(find_environment(env))
 
 
 def _refusal(response: "httpx.Response") -> FullspanError:

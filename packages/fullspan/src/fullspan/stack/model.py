@@ -15,8 +15,10 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from fullspan.environment import EndpointName, SecretName, SecretSource
 from fullspan.errors import nearest
 from fullspan.stack.kinds import kinds_of
+from fullspan.written import Strict
 
 __all__ = ["SCHEMA", "SUITE", "ComponentModel", "LinkModel", "PortModel", "ReadyModel", "StackModel", "StopModel"]
 
@@ -26,26 +28,8 @@ SUITE: Final = "suite"
 RESERVED: Final = frozenset({SUITE, "self", "secret", "env", "project", "var", "python", "fixed_ports"})
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
-EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,79}$")]
-SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$")]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
-
-
-class Strict(BaseModel):
-    """A part of the file: unknown keys are errors that name the nearest known one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_known_keys(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            known = {field.alias or name: None for name, field in cls.model_fields.items()}
-            for key in value:
-                if key not in known:
-                    raise ValueError(f"the key {key!r} is not known. {nearest(str(key), known)}")
-        return value
 
 
 class PortModel(Strict):
@@ -57,7 +41,7 @@ class PortModel(Strict):
 class SecretModel(Strict):
     """Where a secret comes from; with `--fixed-ports` it is the well-known value given here, which is no secret."""
 
-    source: Annotated[str, StringConstraints(pattern=r"^(env:.+|file:.+|random)$")] = Field(alias="from")
+    source: SecretSource = Field(alias="from")
     fixed: Annotated[str, StringConstraints(min_length=1)] | None = None
 
     @model_validator(mode="before")
@@ -133,9 +117,9 @@ class ComponentModel(Strict):
 
     driver: str = "process"
     run: tuple[str, ...] = Field(min_length=1)
-    env: dict[str, str] = {}
+    env: dict[str, str] = Field(default_factory=dict)
     depends_on: tuple[Identifier, ...] = ()
-    ports: dict[Identifier, PortModel] = {}
+    ports: dict[Identifier, PortModel] = Field(default_factory=dict)
     ready: ReadyModel | None = None
     stop: StopModel = StopModel()
 
@@ -188,10 +172,10 @@ class StackModel(Strict):
     schema_: Literal["fullspan/stack/1"] = Field(alias="schema")
     name: Identifier
     components: dict[Identifier, ComponentModel] = Field(min_length=1)
-    links: dict[Identifier, LinkModel] = {}
-    endpoints: dict[EndpointName, str] = {}
-    secrets: dict[SecretName, SecretModel] = {}
-    profiles: dict[str, dict[str, Any] | None] = {}
+    links: dict[Identifier, LinkModel] = Field(default_factory=dict)
+    endpoints: dict[EndpointName, str] = Field(default_factory=dict)
+    secrets: dict[SecretName, SecretModel] = Field(default_factory=dict)
+    profiles: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
 
     @field_validator("components")
     @classmethod

@@ -34,6 +34,7 @@ class Owner:
         var: Path,
         *,
         profile: str | None = None,
+        env: Path | None = None,
         fixed_ports: bool = False,
         detach: bool = False,
         on_event: OnEvent = lambda event: None,
@@ -49,6 +50,7 @@ class Owner:
         self._failure: FullspanError | None = None
         self._words: list[str] = []
         options = ["--profile", profile] if profile else []
+        options += ["--env", str(env)] if env else []
         options += [name for name, given in (("--fixed-ports", fixed_ports), ("--detach", detach)) if given]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "fullspan.stack.supervisor", str(file), "--var", str(var), *options],

@@ -61,6 +61,8 @@ class Plan:
     fixed_ports: bool = False
     proxied: dict[str, int] = field(default_factory=dict)
     """The port on which each link's proxy listens, by link."""
+    environment: Path | None = None
+    """The file of the environment, if there is one."""
 
     @classmethod
     def make(

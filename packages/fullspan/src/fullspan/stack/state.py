@@ -69,6 +69,7 @@ class StackState(Part):
     var: str
     file: str
     profile: str | None = None
+    environment: str | None = None
     phase: StackPhase
     supervisor: ProcessState
     control: str

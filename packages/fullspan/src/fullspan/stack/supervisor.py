@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from fullspan.environment import load_environment
 from fullspan.errors import FullspanError, StackError
 from fullspan.stack.guard import Guard
 from fullspan.stack.janitor import clean_up
@@ -42,9 +43,12 @@ _STDERR: Final = 2
 class Supervisor:
     """Brings one stack up, keeps it, and takes it down when it is told to or its owner goes."""
 
-    def __init__(self, file: Path, var: Path, profile: str | None, fixed_ports: bool, detach: bool) -> None:
+    def __init__(
+        self, file: Path, var: Path, profile: str | None, env: Path | None, fixed_ports: bool, detach: bool
+    ) -> None:
         self._file = file
         self._var = var
+        self._env = env
         self._profile = profile
         self._fixed_ports = fixed_ports
         self._detach = detach
@@ -56,7 +60,10 @@ class Supervisor:
         """Do all of it; return the exit code."""
         self._listen()
         try:
-            model = load_stack(self._file, self._profile)
+            environment = load_environment(self._env) if self._env else None
+            if environment is not None:
+                self._profile = self._profile or environment.profile
+            model = load_stack(self._file, self._profile, environment)
             folder = RunFolder(self._var, model.name)
             lock = await self._take_lock(folder)
             await self._clean_up_after_the_dead(folder)
@@ -114,6 +121,7 @@ class Supervisor:
         for path in (folder.state, folder.control, folder.components):
             undo.add(Remove(str(path)))
         plan = Plan.make(self._file, model, folder, self._profile, self._fixed_ports)
+        plan.environment = self._env
         undo.add(KillTagged(plan.run_id))
         self._voice.keep_secret(plan.secrets.values)
         stack = RunningStack(plan, self._voice, undo)
@@ -206,12 +214,13 @@ def _raise_handle_limit() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--var", type=click.Path(path_type=Path), required=True)
 @click.option("--profile")
+@click.option("--env", type=click.Path(path_type=Path))
 @click.option("--fixed-ports", is_flag=True)
 @click.option("--detach", is_flag=True)
-def main(file: Path, var: Path, profile: str | None, fixed_ports: bool, detach: bool) -> None:
+def main(file: Path, var: Path, profile: str | None, env: Path | None, fixed_ports: bool, detach: bool) -> None:
     """Own one stack until standard input ends, or with --detach until it is asked to stop."""
     _raise_handle_limit()
-    sys.exit(asyncio.run(Supervisor(file, var, profile, fixed_ports, detach).run()))
+    sys.exit(asyncio.run(Supervisor(file, var, profile, env, fixed_ports, detach).run()))
 
 
 if __name__ == "__main__":
