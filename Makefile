@@ -3,13 +3,16 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint unit suites soak bench clean
+.PHONY: help setup kafka demo test lint unit suites soak bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## system packages when missing, .venv, pinned libraries, sample recording
 	@scripts/setup
+
+kafka: ## Kafka's jars from Maven Central into var/, once; needs Java 17 and Maven
+	@$(BIN)/python -m fullspan.stack.services.kafka_jars
 
 demo: setup ## prove a live picture while the broker hangs; KEEP=1 leaves the stack up
 	@$(BIN)/fullspan run focus -m demo --profile roomy $(if $(KEEP),--keep)

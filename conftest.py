@@ -3,8 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
-from fullspan.testing import RunningRabbitMQ, running_rabbitmq
+from fullspan.testing import RunningKafka, RunningRabbitMQ, running_kafka, running_rabbitmq
+
+
+def pytest_configure() -> None:
+    """Print a traceback as it is: to draw one with all its variables can take longer than a test may."""
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 @pytest.fixture(scope="session")
@@ -17,4 +24,11 @@ def anyio_backend() -> str:
 def one_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRabbitMQ]:
     """One real broker for all tests of this process; whoever kills it starts it again, and each has a virtual host."""
     with running_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def one_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKafka]:
+    """One real broker for all tests of this process; whoever kills it starts it again, and each has its own topics."""
+    with running_kafka(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker

@@ -10,7 +10,7 @@ from fullspan.stack.probes import Probe
 
 
 def test_what_comes_with_fullspan_is_found():
-    assert set(kinds_of("fullspan.probes")) == {"amqp", "http", "log", "mongo", "tcp"}
+    assert set(kinds_of("fullspan.probes")) == {"amqp", "http", "kafka", "log", "mongo", "tcp"}
     assert find_kind("fullspan.drivers", "process", Driver) is ProcessDriver
     for kind in kinds_of("fullspan.probes"):
         assert find_kind("fullspan.probes", kind, Probe).kind == kind

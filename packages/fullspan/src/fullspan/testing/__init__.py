@@ -2,6 +2,7 @@
 
 from fullspan.testing.drivers import FakeDriver, FakeInstance, check_driver
 from fullspan.testing.faults import check_fault
+from fullspan.testing.kafka import RunningKafka, running_kafka
 from fullspan.testing.mongodb import RunningMongoDB, running_mongodb
 from fullspan.testing.probes import check_probe
 from fullspan.testing.rabbitmq import RunningRabbitMQ, running_rabbitmq
@@ -9,11 +10,13 @@ from fullspan.testing.rabbitmq import RunningRabbitMQ, running_rabbitmq
 __all__ = [
     "FakeDriver",
     "FakeInstance",
+    "RunningKafka",
     "RunningMongoDB",
     "RunningRabbitMQ",
     "check_driver",
     "check_fault",
     "check_probe",
+    "running_kafka",
     "running_mongodb",
     "running_rabbitmq",
 ]

@@ -29,7 +29,9 @@ __all__ = ["ProcessDriver"]
 _SERVICES: Final = "fullspan.stack.services."
 _ACT_S: Final = 10.0
 # Everything else of the caller's environment stays outside, so that a stack runs the same for everybody.
-_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "LD_LIBRARY_PATH", "PYTHONPATH", "JAVA_HOME")
+_PASSED_ON: Final = (
+    "PATH", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "LD_LIBRARY_PATH", "PYTHONPATH", "JAVA_HOME", "KAFKA_HOME",
+)  # fmt: skip
 _FOLDERS: Final = {
     "HOME": "home",
     "TMPDIR": "tmp",
