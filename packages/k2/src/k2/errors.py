@@ -6,12 +6,13 @@ K2Error               what happened, to what, and what to do, in one sentence
 ├── BusError          Kafka or the schema registry cannot be used
 ├── FeedError         the exchange cannot be used any more: its retries are spent
 └── LakeError         a table that cannot be used as it is
+    ├── LakeDown      the catalogue or the warehouse does not answer now; its user waits and tries again
     └── NotCommitted  a commit that did not happen, or of which nobody knows; its writer reloads and starts over
 """
 
 from typing import Literal
 
-__all__ = ["BusError", "CodecError", "FeedError", "K2Error", "LakeError", "NotCommitted", "SettingsError"]
+__all__ = ["BusError", "CodecError", "FeedError", "K2Error", "LakeDown", "LakeError", "NotCommitted", "SettingsError"]
 
 
 class K2Error(Exception):
@@ -43,6 +44,10 @@ class FeedError(K2Error):
 
 class LakeError(K2Error):
     """A table of the lake is not in the state that K2 left it in; the text names the command that helps."""
+
+
+class LakeDown(LakeError):  # noqa: N818 - a state that passes, not a defect
+    """The catalogue or the warehouse cannot be used now."""
 
 
 class NotCommitted(LakeError):  # noqa: N818 - an outcome that passes, not a defect
