@@ -1,6 +1,7 @@
 """What the connection to MongoDB adds to the driver; the server itself is not needed for it."""
 
 import asyncio
+import time
 from contextlib import suppress
 
 import pytest
@@ -56,3 +57,33 @@ async def test_what_is_asked_while_a_task_ends_is_not_cancelled_again():
         with pytest.raises(asyncio.CancelledError):
             await task
     assert last == [True, True]
+
+
+@pytest.mark.parametrize("message", ["Lock is not acquired", "of our own making"])
+async def test_a_lock_that_the_driver_lost_costs_its_client_and_no_defect_of_ours_is_taken_for_it(message):
+    async with Connection(NOWHERE) as connection:
+        before = connection._client
+        expected = CatalogueDown if message == "Lock is not acquired" else RuntimeError
+        with pytest.raises(expected):
+            async with connection.asking():
+                raise RuntimeError(message)
+        assert (connection._client is before) == (expected is RuntimeError)
+        assert connection.state.state == ("down" if expected is CatalogueDown else "unknown")
+
+
+async def test_who_gets_no_turn_in_time_does_not_begin(monkeypatch):
+    monkeypatch.setattr("focus_server.recordings.connection._AT_ONCE", 1)
+    begun = []
+
+    async def ask(connection):
+        async with connection.asking(0.3):
+            begun.append(True)
+            await asyncio.sleep(0.29)  # as long as the driver may take
+            raise TimeoutError
+
+    async with Connection(NOWHERE) as connection:
+        began_s = time.monotonic()
+        ended = await asyncio.gather(ask(connection), ask(connection), return_exceptions=True)
+    assert [type(end) for end in ended] == [CatalogueDown, CatalogueDown]
+    assert begun == [True]
+    assert time.monotonic() - began_s < 0.5

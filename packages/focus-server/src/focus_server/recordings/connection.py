@@ -25,7 +25,9 @@ ANSWER_S: Final = 1.5
 """For commands that belong together."""
 _MARGIN_S: Final = 0.3
 """After the deadline, for what the driver does not end by itself; a cancellation would cost it a socket."""
-_LEAST_S: Final = 0.01
+_LEAST_S: Final = 0.02
+_LOST_LOCK: Final = "Lock is not acquired"
+"""What the driver says when a cancellation came in the very moment in which it gave up a wait, until Python 3.12."""
 _CLOSE_S: Final = 0.3
 _AT_ONCE: Final = 16
 """Questions that are asked at once; others wait for their turn, within their deadline."""
@@ -40,14 +42,63 @@ class Connection:
         self.address = address
         self._answer_s = answer_s
         self._client: AsyncMongoClient[Document] | None = None
+        self._closing: set[asyncio.Task[bool]] = set()
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._state = Dependency(state="unknown", detail="MongoDB has not been asked yet.")
 
     async def __aenter__(self) -> Self:
+        self._client = self._made()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        client, self._client = self._client, None
+        if client is not None and not await _closed(client):
+            await _closed(client)  # what the first one could not tell a server that hangs, this one does not try again
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    @property
+    def state(self) -> Dependency:
+        """Tell what the last call found: `up`, `down`, or `unknown` before the first one."""
+        return self._state
+
+    @asynccontextmanager
+    async def asking(self, answer_s: float | None = None) -> AsyncIterator[AsyncDatabase[Document]]:
+        """Lend the database for commands that together get one deadline. Raises `CatalogueDown` when it is over.
+
+        `answer_s` is another deadline, for a try that may fail: then the state stays as it was.
+        """
+        client = self._client
+        if client is None:
+            raise CatalogueDown("The catalogue is closed; nothing can be asked any more.")
+        deadline_s = self._answer_s if answer_s is None else answer_s
+        cancelled_before = _cancellations()
+        try:
+            async with asyncio.timeout(deadline_s + _MARGIN_S):
+                until_s = time.monotonic() + deadline_s
+                async with self._turns:
+                    left_s = until_s - time.monotonic()
+                    if left_s < _LEAST_S:  # it would only have to be cut off
+                        raise TimeoutError
+                    with pymongo.timeout(left_s):
+                        yield client[self.address.database]
+        except (PyMongoError, BSONError, TimeoutError, OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError):
+                if str(error) != _LOST_LOCK:
+                    raise
+                self._renew(client)
+            if answer_s is None:
+                self._is("down", explain(error))
+            _pass_on_cancellation(cancelled_before)
+            raise CatalogueDown(explain(error)) from None
+        _pass_on_cancellation(cancelled_before)
+        self._is("up", "MongoDB answers.")
+
+    def _made(self) -> AsyncMongoClient[Document]:
         ms = int(self._answer_s * 1000)
         logging.getLogger("pymongo.client").setLevel(logging.CRITICAL)  # what fails in its background is told here
         try:
-            self._client = AsyncMongoClient(
+            return AsyncMongoClient(
                 self.address.url,
                 appname="focus-server",
                 tz_aware=True,
@@ -64,41 +115,14 @@ class Connection:
             )
         except PyMongoError as error:
             raise CatalogueDown(explain(error)) from None
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
-        client, self._client = self._client, None
-        if client is not None and not await _closed(client):
-            await _closed(client)  # what the first one could not tell a server that hangs, this one does not try again
-
-    @property
-    def state(self) -> Dependency:
-        """Tell what the last call found: `up`, `down`, or `unknown` before the first one."""
-        return self._state
-
-    @asynccontextmanager
-    async def asking(self, answer_s: float | None = None) -> AsyncIterator[AsyncDatabase[Document]]:
-        """Lend the database for commands that together get one deadline. Raises `CatalogueDown` when it is over.
-
-        `answer_s` is another deadline, for a try that may fail: then the state stays as it was.
-        """
-        if self._client is None:
-            raise CatalogueDown("The catalogue is closed; nothing can be asked any more.")
-        deadline_s = self._answer_s if answer_s is None else answer_s
-        cancelled_before = _cancellations()
-        try:
-            async with asyncio.timeout(deadline_s + _MARGIN_S):
-                until_s = time.monotonic() + deadline_s
-                async with self._turns:
-                    with pymongo.timeout(max(_LEAST_S, until_s - time.monotonic())):
-                        yield self._client[self.address.database]
-        except (PyMongoError, BSONError, TimeoutError, OSError) as error:
-            if answer_s is None:
-                self._is("down", explain(error))
-            _pass_on_cancellation(cancelled_before)
-            raise CatalogueDown(explain(error)) from None
-        _pass_on_cancellation(cancelled_before)
-        self._is("up", "MongoDB answers.")
+    def _renew(self, lost: AsyncMongoClient[Document]) -> None:
+        """Take another client: this one may wait for its lock for ever."""
+        if self._client is lost:
+            self._client = self._made()
+            closing = asyncio.create_task(_closed(lost))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def _is(self, state: str, detail: str) -> None:
         if state != self._state.state:
