@@ -21,7 +21,20 @@ __all__ = ["cli", "main"]
 INTERRUPTED: Final = 130
 USAGE: Final = 3
 AGAIN_S: Final = 0.05
-ORDER: Final = ["up", "status", "logs", "down", "run", "doctor", "selftest", "audit", "schema", "config", "env"]
+ORDER: Final = [
+    "up",
+    "status",
+    "logs",
+    "down",
+    "run",
+    "doctor",
+    "explain",
+    "selftest",
+    "audit",
+    "schema",
+    "config",
+    "env",
+]
 RUN_HELP: Final = "Bring a stack up, run a suite on it, write the report, and take it down."
 ENV_HELP: Final = "List environments, show one, import one from a desktop client's settings."
 
@@ -218,6 +231,33 @@ def selftest(full: bool, clean: int, as_json: bool) -> None:
     from fullspan.selftest.command import selftest as run_it
 
     sys.exit(run_it(full, clean, as_json))
+
+
+@cli.command()
+@click.argument("record")
+@click.option("--bundle", "folder", type=click.Path(path_type=Path), help="The run to look into; else the newest.")
+@click.option("--test", help="Look only into tests whose name contains this.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def explain(record: str, folder: Path | None, test: str | None, as_json: bool) -> None:
+    """Show where every hop saw RECORD in a run that has ended, and where it went wrong first.
+
+    RECORD is a key of the ledger, as violations name it. An example:
+
+        fullspan explain 1-7/0/345 --test live_picture
+    """
+    from fullspan.bundle import Bundle, newest_bundle
+    from fullspan.ledger.explain import explain as explained
+
+    if folder is None:
+        from fullspan.settings import Settings
+        from fullspan.stack.load import project_here
+
+        folder = newest_bundle(Settings.load().var_of(project_here()) / "bundles")
+    found = explained(Bundle.open(folder), record, test)
+    if as_json:
+        click.echo(json.dumps([one.to_json() for one in found], indent=1))
+    else:
+        click.echo("\n\n".join("\n".join(one.lines()) for one in found))
 
 
 @cli.command()

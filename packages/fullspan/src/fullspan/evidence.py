@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Final
 
 from fullspan.bundle import (
@@ -18,9 +18,14 @@ from fullspan.bundle import (
     TotalsRecord,
 )
 from fullspan.errors import Inconclusive
+from fullspan.faults import Evidence as FaultEvidence
 from fullspan.faults import Faults
 from fullspan.invariants import Finding
+from fullspan.invariants.finding import witness_lines
 from fullspan.ledger import Ledger, Reconciliation
+from fullspan.ledger.blame import blame
+from fullspan.ledger.journeys import write_journeys
+from fullspan.ledger.violations import violations_of
 from fullspan.recovery import RecoveryProfile
 from fullspan.verdict import Verdict, combine
 
@@ -43,6 +48,7 @@ class Evidence:
         self._findings: list[Finding] = []
         self._figures: list[Figure] = []
         self._totals: list[TotalsRecord] = []
+        self._examined: list[tuple[str, Reconciliation]] = []
         self._recoveries: list[RecoveryRecord] = []
         self._attachments: list[Attachment] = []
         self._faults: Faults | None = None
@@ -78,7 +84,8 @@ class Evidence:
         self.figure(f"{name}, largest", round(ordered[-1], 3), unit)
 
     def reconciliation(self, examined: Reconciliation, title: str = "records") -> None:
-        """Keep the totals of a reconciliation."""
+        """Keep the totals of a reconciliation, its violations, and the journeys that it asked for."""
+        self._examined.append((title, examined))
         hops: list[dict[str, int | str]] = [dict(asdict(totals)) for totals in examined.totals.values()]
         debts = [DebtRecord.model_validate(asdict(debt)) for debt in examined.debts]
         first = examined.first_bad_hop
@@ -126,14 +133,20 @@ class Evidence:
         useless = [e.reason for e in self._faults.evidence if e.verdict is not Verdict.PASS] if self._faults else []
         verdict = combine([f.verdict for f in self._findings] + [Verdict.INCONCLUSIVE] * len(useless))
         if verdict is Verdict.FAIL:
-            raise AssertionError("; ".join(named))
+            shown = [line for finding in self._blamed() for line in witness_lines(finding)]
+            raise AssertionError("\n".join(["; ".join(named), *shown]))
         if verdict is Verdict.INCONCLUSIVE:
             raise Inconclusive("; ".join(useless + reasons[Verdict.INCONCLUSIVE]) or "The test found nothing out.")
 
     def record(self, verdict: Verdict, reason: str, details: str) -> TestRecord:
-        """Write the ledger, and return the test as the bundle keeps it."""
+        """Write the ledger and what was found in it, and return the test as the bundle keeps it."""
         if self._ledger is not None and len(self._ledger):
             self._ledger.dump(self._bundle.observations_of(self.nodeid), self._bundle.redact)
+        if self._examined:
+            ledger = Ledger() if self._ledger is None else self._ledger
+            self._bundle.write_violations(violations_of(self.nodeid, self._examined, ledger, self._injected()))
+            journeys = {journey.key: journey for _, examined in self._examined for journey in examined.journeys}
+            write_journeys(self._bundle.journeys_of(self.nodeid), journeys.values())
         return TestRecord(
             nodeid=self.nodeid,
             verdict=verdict,
@@ -141,13 +154,26 @@ class Evidence:
             details=details,
             began_mono_ns=self._began_mono_ns,
             ended_mono_ns=time.monotonic_ns(),
-            findings=[FindingRecord.model_validate(finding.to_json()) for finding in self._findings],
+            findings=[FindingRecord.model_validate(finding.to_json()) for finding in self._blamed()],
             figures=self._figures,
-            faults=[] if self._faults is None else [_fault(fault) for fault in self._faults.evidence],
+            faults=[_fault(fault) for fault in self._injected()],
             recoveries=self._recoveries,
             totals=self._totals,
             attachments=self._attachments,
         )
+
+    def _injected(self) -> Sequence[FaultEvidence]:
+        return [] if self._faults is None else self._faults.evidence
+
+    def _blamed(self) -> list[Finding]:
+        """Return the findings, each violation with the faults that were on meanwhile."""
+        faults = self._injected()
+        return [
+            replace(finding, faults=finding.faults or blame(finding.witness, faults))
+            if finding.verdict is Verdict.FAIL
+            else finding
+            for finding in self._findings
+        ]
 
 
 def _fault(evidence: object) -> FaultRecord:

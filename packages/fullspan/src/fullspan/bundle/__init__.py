@@ -1,11 +1,12 @@
 """The bundle: one run on disk."""
 
-from fullspan.bundle.bundle import Bundle
+from fullspan.bundle.bundle import Bundle, newest_bundle
 from fullspan.bundle.records import (
     SCHEMA,
     Attachment,
     DebtRecord,
     FaultRecord,
+    FaultSpan,
     Figure,
     FindingRecord,
     LayerRecord,
@@ -16,6 +17,7 @@ from fullspan.bundle.records import (
     TotalsRecord,
 )
 from fullspan.bundle.redaction import Redaction
+from fullspan.bundle.violations import StageRecord, ViolationRecord, ViolationsRecord
 
 __all__ = [
     "SCHEMA",
@@ -23,6 +25,7 @@ __all__ = [
     "Bundle",
     "DebtRecord",
     "FaultRecord",
+    "FaultSpan",
     "Figure",
     "FindingRecord",
     "LayerRecord",
@@ -30,6 +33,10 @@ __all__ = [
     "Redaction",
     "ResultsRecord",
     "RunRecord",
+    "StageRecord",
     "TestRecord",
     "TotalsRecord",
+    "ViolationRecord",
+    "ViolationsRecord",
+    "newest_bundle",
 ]

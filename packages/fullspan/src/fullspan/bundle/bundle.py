@@ -12,19 +12,21 @@ from pydantic import ValidationError
 
 from fullspan.bundle.records import Attachment, ResultsRecord, RunRecord
 from fullspan.bundle.redaction import Redaction
+from fullspan.bundle.violations import ViolationsRecord
 from fullspan.errors import UsageError
 from fullspan.timeline import Timeline
 
-__all__ = ["Bundle"]
+__all__ = ["Bundle", "newest_bundle"]
 
 REPORT: Final = "report.html"
+VIOLATIONS: Final = "violations.json"
 LONGEST: Final = 150  # of a file name made from a test's; file systems take 255
 
-AnyRecord = TypeVar("AnyRecord", RunRecord, ResultsRecord)
+AnyRecord = TypeVar("AnyRecord", RunRecord, ResultsRecord, ViolationsRecord)
 
 
 class Bundle:
-    """A folder with `run.json`, `results.json`, `timeline.jsonl`, `observations/`, `artifacts/` and `logs/`.
+    """A folder with `run.json`, `results.json`, `timeline.jsonl`, `observations/`, `journeys/`, `artifacts/`, `logs/`.
 
     Whatever is written through it has the known secrets taken out.
     """
@@ -74,6 +76,23 @@ class Bundle:
         """Return the folder of one test's ledger."""
         return self.observations / _plain(nodeid)
 
+    def journeys_of(self, nodeid: str) -> Path:
+        """Return where the journeys that one test asked for are, or will be."""
+        return self.path / "journeys" / f"{_plain(nodeid)}.parquet"
+
+    def write_violations(self, violations: ViolationsRecord) -> None:
+        """Write violations.json beside the observations of its test."""
+        folder = self.observations_of(violations.test)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._write(
+            str(folder.relative_to(self.path) / VIOLATIONS), violations.model_dump_json(by_alias=True, indent=1)
+        )
+
+    def violations(self, nodeid: str) -> ViolationsRecord:
+        """Read what went wrong in one test, nothing when nothing did; raises UsageError when it cannot be read."""
+        path = self.observations_of(nodeid) / VIOLATIONS
+        return _read(ViolationsRecord, path) if path.exists() else ViolationsRecord(test=nodeid)
+
     def write_run(self, run: RunRecord) -> None:
         """Write run.json."""
         self._write("run.json", run.model_dump_json(by_alias=True, indent=1))
@@ -122,9 +141,17 @@ class Bundle:
 
     def _write(self, name: str, text: str) -> None:
         """Replace a file as a whole, so that a reader never sees half of it."""
-        part = self.path / f".{name}.{time.monotonic_ns()}.part"
+        part = self.path / f".{Path(name).name}.{time.monotonic_ns()}.part"
         part.write_text(self.redact(text) + "\n", encoding="utf-8")
         part.replace(self.path / name)
+
+
+def newest_bundle(folder: Path) -> Path:
+    """Return the newest bundle of a folder: the one whose run began last; raises UsageError when there is none."""
+    found = [path.parent for path in folder.glob("*/run.json")]
+    if not found:
+        raise UsageError(f"There is no run in {folder} yet.", "`fullspan run` makes one, or name one with --bundle.")
+    return max(found, key=lambda path: (path.name.partition("-")[0], path.stat().st_mtime_ns))
 
 
 def _plain(name: str) -> str:

@@ -26,7 +26,7 @@ from fullspan.stack.state import StackState, read_state
 __all__ = ["DeadRun", "Found", "Leftover", "Residue", "StrayProcesses", "find_residue"]
 
 _PART_S: Final = 60.0  # a file is written in an instant; one this old was never finished
-_PARTS: Final = ("bundles/*/.*.part", "bundles/*/*.part", "run/*/*.new", "run/*.part")
+_PARTS: Final = ("bundles/*/**/.*.part", "bundles/*/*.part", "run/*/*.new", "run/*.part")
 
 
 class Residue(ABC):

@@ -42,6 +42,7 @@ def reconcile(
         first_bad_hops={asked[record].key: hop for record, hop in first_bad.items()},
         records=len(asked),
         debts=debts_of(asked, exams),
+        journeys=tuple(asked),
     )
 
 

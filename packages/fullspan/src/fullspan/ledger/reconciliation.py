@@ -9,6 +9,7 @@ from fullspan.ledger.record import Observation
 
 if TYPE_CHECKING:
     from fullspan.ledger.debt import Debt
+    from fullspan.ledger.journey import Journey
 
 __all__ = ["WITNESS_LIMIT", "HopTotals", "Kind", "Reconciliation", "Violation"]
 
@@ -93,6 +94,7 @@ class Reconciliation:
     first_bad_hops: Mapping[str, str]  # of the records that went wrong, by record
     records: int
     debts: "tuple[Debt, ...]" = ()
+    journeys: "tuple[Journey, ...]" = ()
 
     @property
     def hops(self) -> tuple[str, ...]:
