@@ -49,4 +49,4 @@ def broken(faults: Faults, fault: Fault, seconds: float) -> Iterator[None]:
     with faults.active(fault):
         end = time.monotonic() + seconds
         yield
-        time.sleep(max(0.0, end - time.monotonic()))  # the length of the fault is part of the scenario
+        time.sleep(max(0.0, end - time.monotonic()))  # audit: sleep because the fault lasts that long

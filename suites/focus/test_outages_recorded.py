@@ -52,7 +52,7 @@ def test_everything_is_recorded_over_kills_of_the_recorder(
     chance = random.Random(f"{pytestconfig.getoption('--seed')} kills of the recorder")
     evidence.say(f"the recorder is killed {KILLS} times, at random moments")
     for _ in range(KILLS):
-        time.sleep(chance.uniform(0, LONGEST_LIFE_S))  # the random moment
+        time.sleep(chance.uniform(0, LONGEST_LIFE_S))  # audit: sleep because the moment of the kill is random
         with faults.active(Kill("recorder")):
             pass
     remembered.after(faults.evidence[-1])

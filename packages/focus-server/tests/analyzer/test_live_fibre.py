@@ -85,7 +85,7 @@ async def test_a_broker_that_hangs_and_is_killed_costs_no_line(
             hung = Latency(answer, rows)
             rabbitmq.hang()
             try:
-                await asyncio.sleep(HANG_S)
+                await asyncio.sleep(HANG_S)  # audit: sleep because the hang lasts that long
             finally:
                 rabbitmq.resume()
             await rows.read(lambda _: hung(lambda it: it.worst_s > HANG_S - 1 and it.newest_s < 1.0), timeout=15)

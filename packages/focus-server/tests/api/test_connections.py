@@ -167,7 +167,7 @@ async def test_an_idle_connection_is_kept_and_answered_again(served, hasty):
             writer.write(ACK)
             await reader.readuntil(b"{}")
             hasty(head_s=0.05)  # not before: a connection that was just opened has it, too
-            await asyncio.sleep(0.15)  # three times the deadline for a head that was begun
+            await asyncio.sleep(0.15)  # audit: sleep because this is three times the deadline for a head that was begun
     writer.close()
 
 

@@ -104,7 +104,7 @@ async def test_a_hang_and_a_lost_connection_cost_no_block_and_no_order(player, r
             rabbitmq.hang()
             try:
                 await running.wait_event("behind", 3)  # said within 3 s
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.5)  # audit: sleep because the hang goes on that long
             finally:
                 rabbitmq.resume()
             resumed_ns = time.time_ns()
@@ -138,7 +138,7 @@ async def test_a_killed_interrogator_sends_its_old_blocks_first(player, reader, 
             with player(rabbitmq.amqp_url, *options) as first:
                 await seen.wait_blocks(5 * GROUPS)
                 rabbitmq.hang()
-                await asyncio.sleep(1)
+                await asyncio.sleep(1)  # audit: sleep because blocks pile up meanwhile
                 first.end(signal.SIGKILL)
             killed = time.monotonic()
             with player(rabbitmq.amqp_url, *options) as second:
@@ -174,7 +174,7 @@ async def test_it_starts_without_a_broker_and_a_stop_keeps_what_waits(player, re
         wrong = re.sub(r":[^:@]+@", ":not-the-password@", rabbitmq.amqp_url)
         with player(wrong, "--site", "late") as running:
             complaint = await running.wait_event("disconnected")
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)  # audit: sleep because blocks pile up meanwhile
             assert running.end(signal.SIGINT) == 130
             stopped = running.events("stopped")[0]
         assert complaint["cause"] == "the broker refuses the user or the password"
@@ -197,7 +197,7 @@ async def test_a_stop_while_the_broker_hangs_is_quick(player, reader, rabbitmq):
             await seen.wait_blocks(3)
             rabbitmq.hang()
             try:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.5)  # audit: sleep because the hang goes on that long
                 asked = time.monotonic()
                 assert running.end() == 0
                 assert time.monotonic() - asked < 4

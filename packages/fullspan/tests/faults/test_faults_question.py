@@ -24,7 +24,7 @@ def answer_with(listener, data, after=0.0):
         connection, _ = listener.accept()
         with connection:
             connection.recv(100)
-            time.sleep(after)
+            time.sleep(after)  # audit: sleep because the service is slow on purpose
             connection.sendall(data)
 
     thread = threading.Thread(target=serve)

@@ -29,7 +29,7 @@ async def feed(publisher, source, blocks, block_s):
             if number % 10 == 0:
                 await publisher.announce(source)
             tasks.create_task(publisher.send(source, [number]))
-            await asyncio.sleep(block_s)  # the fibre's pace
+            await asyncio.sleep(block_s)  # audit: sleep because this is the fibre's pace
 
 
 async def test_killed_at_random_moments_it_loses_nothing(
@@ -41,7 +41,7 @@ async def test_killed_at_random_moments_it_loses_nothing(
         with recorder_process(source) as process:
             await process.wait_event("recorder.ready")
             feeding = feeding or asyncio.ensure_future(feed(publisher, source, blocks, 0.02))
-            await asyncio.sleep(moments.uniform(0.0, 0.6))
+            await asyncio.sleep(moments.uniform(0.0, 0.6))  # audit: sleep because the moment of the kill is random
             process.end(signal.SIGKILL)
     await feeding
     with recorder_process(source) as process:

@@ -145,9 +145,9 @@ def test_frames_are_seen_at_the_browsers_own_time_even_when_the_test_looked_away
         big = b"row 2     " + bytes(300_000)
         for message in ("row 0", b"row 1", big):
             site.send(feed, message)
-            time.sleep(0.1)
+            time.sleep(0.1)  # audit: sleep because the messages must be told apart by their times
             sent.append(time.monotonic_ns())
-        time.sleep(0.5)  # the test is busy with something else; the frames are long in the browser
+        time.sleep(0.5)  # audit: sleep because the test is busy with something else; the frames are long in the browser
         pump_until(page, lambda: len(ledger) == 3, "three frames were seen")
         wall = time.time_ns() - time.monotonic_ns()
 
@@ -185,7 +185,7 @@ def test_a_frame_that_cannot_be_read_ends_the_hop_with_its_reason(page, site):
         site.send(feed, "row x")
         site.send(feed, "row 1")
         pump_until(page, lambda: frames.failed is not None, "the hop failed")
-        page.wait_for_timeout(100)
+        page.wait_for_timeout(100)  # audit: sleep because a message that must not be seen has this long to come
     assert "ValueError: invalid literal for int()" in frames.failed
     assert len(ledger) == 0
 
@@ -198,7 +198,7 @@ def test_a_stopped_hop_sees_no_more_and_a_closed_page_does_no_harm(page, site):
         feed = site.feed()
         frames.stop()
         site.send(feed, "row 1")
-        page.wait_for_timeout(100)
+        page.wait_for_timeout(100)  # audit: sleep because a message that must not be seen has this long to come
         assert len(ledger) == 0
         runner.start(PageFrames(page, "/feed", observations))
         page.close()

@@ -53,7 +53,7 @@ class Numbers:
             if self.then == "break":
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "the job was stopped")
             if self.then == "hang":
-                await asyncio.sleep(60)
+                await asyncio.sleep(60)  # audit: sleep because the stream hangs until it is cancelled
         finally:
             self.gone.set()
 

@@ -236,7 +236,7 @@ async def test_toxics_may_change_many_times_under_load_without_harm(link):
     async def meddle():
         for index in range(60):
             link.proxy.set_toxics(states[index % len(states)])
-            await asyncio.sleep(0.004)
+            await asyncio.sleep(0.004)  # audit: sleep because the link changes at this pace
         link.proxy.set_toxics(CLEAR)
 
     sending = asyncio.create_task(client.send(data))
