@@ -15,8 +15,10 @@ from fullspan.faults.link import (
     SlowClose,
     Stall,
 )
+from fullspan.faults.play import Play
 from fullspan.faults.process import Hang, Kill, Restart, Stop
 from fullspan.faults.question import Question
+from fullspan.faults.schedule import May, Planned, Schedule
 from fullspan.faults.shortage import FewHandles, FullDisk, LittleCpu, LittleMemory
 
 __all__ = [
@@ -35,11 +37,15 @@ __all__ = [
     "LittleCpu",
     "LittleMemory",
     "Loss",
+    "May",
     "Observed",
     "Partition",
+    "Planned",
+    "Play",
     "Question",
     "Reset",
     "Restart",
+    "Schedule",
     "SlowClose",
     "Stall",
     "Stop",

@@ -24,6 +24,8 @@ class Fault(ABC):
     """
 
     kind: ClassVar[str]
+    shares_its_target: ClassVar[bool] = False
+    """Whether it can be on while another fault of the same run is on the same target."""
 
     def __init__(self, target: str) -> None:
         self.target = target

@@ -1,5 +1,6 @@
 """What a suite uses: inject a fault for the length of a block, and keep its evidence."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -8,6 +9,8 @@ from fullspan.errors import FullspanError
 from fullspan.faults.base import Fault
 from fullspan.faults.evidence import Evidence
 from fullspan.faults.lease import LeasedStack
+from fullspan.faults.play import Play
+from fullspan.faults.schedule import Schedule
 from fullspan.stack.handle import Stack
 from fullspan.timeline import Timeline
 
@@ -24,18 +27,44 @@ class Faults:
         self._stack = stack
         self._timeline = timeline
         self._leased: LeasedStack | None = None
+        self._leasing = threading.Lock()
         self.evidence: list[Evidence] = []
 
     @contextmanager
     def active(self, fault: Fault) -> Iterator[Fault]:
         """Have `fault` on while the block runs; afterwards its evidence is in `evidence`, also if the block raised."""
-        if self._leased is None:
-            self._leased = LeasedStack(self._stack)
-        self._inject(fault, self._leased)
+        leased = self.lease()
+        self._inject(fault, leased)
         try:
             yield fault
         finally:
-            self._heal(fault, self._leased)
+            self._heal(fault, leased)
+
+    @contextmanager
+    def play(self, schedule: Schedule) -> Iterator[Play]:
+        """Play a schedule while the block runs; what is on at the end of the block is healed, the rest left out.
+
+        How it really went is written to `schedules/NAME.json` beside the timeline, before the first fault as it is
+        planned. If FULLSPAN_SCHEDULE names a file with a schedule of this name, that one is played instead.
+        """
+        leased, schedule = self.lease(), schedule.or_instead()
+        file = schedule.write(self._timeline.path.parent / "schedules" / f"{schedule.name}.json")
+        self._timeline.add("schedule", f"{schedule.name}: {len(schedule.faults)} faults", seed=schedule.seed)
+        play = Play(schedule, lambda fault: self._inject(fault, leased), lambda fault: self._heal(fault, leased))
+        try:
+            yield play
+        finally:
+            try:
+                play.end()
+            finally:
+                play.realised().write(file)
+
+    def lease(self) -> LeasedStack:
+        """Return the stack as faults see it, under the lease of this run."""
+        with self._leasing:
+            if self._leased is None:
+                self._leased = LeasedStack(self._stack)
+            return self._leased
 
     def _inject(self, fault: Fault, stack: LeasedStack) -> None:
         try:

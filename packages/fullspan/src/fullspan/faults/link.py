@@ -27,6 +27,7 @@ class _LinkFault(Fault):
     may be on one link at once; what another run did to it is left alone.
     """
 
+    shares_its_target = True
     counter: ClassVar[str]
     effect: ClassVar[str]
 
