@@ -261,6 +261,34 @@ def explain(record: str, folder: Path | None, test: str | None, as_json: bool) -
 
 
 @cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--run", is_flag=True, help="Also run the suite, against a server that does nothing useful.")
+@click.option("--point", multiple=True, help="Environment variable for that: NAME={http}, also {host} and {port}.")
+@click.option("--limit-s", type=float, default=300.0, help="Cut a run off after so many seconds.  [300]")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.argument("pytest_options", nargs=-1, type=click.UNPROCESSED)
+def audit(
+    path: Path, run: bool, point: tuple[str, ...], limit_s: float, as_json: bool, pytest_options: tuple[str, ...]
+) -> None:
+    r"""Find what cannot fail in the pytest suite PATH.
+
+    Tests without an assertion, assertions that always hold, errors that are swallowed or welcome whatever they are,
+    tests of their own mocks, sleeps that wait for something. A comment `# audit: RULE because REASON` justifies one.
+    With --run the suite runs three times against a server that agrees to, fails at, or hangs up on everything: a test
+    that asks it and passes each time cannot fail. Exit code 1 when anything unjustified was found.
+
+    \b
+    Examples:
+      fullspan audit tests
+      fullspan audit tests --run --point API_URL={http}
+      fullspan audit tests --run -- --base-url={http} -m api
+    """
+    from fullspan.audit.command import audit as run_it
+
+    sys.exit(run_it(path, run, point, limit_s, as_json, pytest_options))
+
+
+@cli.command()
 @click.argument("what", type=click.Choice(["stack", "environment"]))
 def schema(what: str) -> None:
     """Print the JSON Schema of a file that people write, for editors and checkers."""
