@@ -75,7 +75,7 @@ def test_a_profile_is_merged_deeply_and_null_takes_away(good: Path):
         ("  ready: {tcp", "  redy: {tcp", "at components.broker: the key 'redy' is not known. Did you mean 'ready'?"),
         ("name: good", "nmae: good", "the key 'nmae' is not known. Did you mean 'name'?"),
         ("ready: {tcp", "ready: {tpc", "at components.broker.ready: the key 'tpc' is not known. Did you mean 'tcp'?"),
-        ("ready: {tcp", "ready: {http: x, tcp", "exactly one of amqp, http, log, mongo, tcp is needed, 2 are there"),
+        ("ready: {tcp", "ready: {http: x, tcp", "one of amqp, http, kafka, log, mongo, tcp is needed, 2 are there"),
         ("timeout_s: 60", "timeout_s: -1", "at components.broker.ready.timeout_s: Input should be greater than 0"),
         ("stop: {signal: SIGINT", "stop: {signal: SIGNIT", "at components.broker.stop.signal: Input should be"),
         ("{fixed: 5672}", "{fixd: 5672}", "at components.broker.ports.amqp: the key 'fixd' is not known."),
@@ -89,11 +89,15 @@ def test_a_profile_is_merged_deeply_and_null_takes_away(good: Path):
         ("schema: fullspan/stack/1\n", "", "at schema: this key is missing."),
         ("password: random", "password: hunter2", "at secrets.password.from: String should match pattern"),
         ("run: [run-client]", "run: run-client", "at components.client.run: a list is needed here."),
-        ("run: [run-client]", "run: []", "at components.client.run: Tuple should have at least 1 item"),
+        ("run: [run-client]", "run: []", "at components.client: the key 'run' is missing, which the driver process"),
         ("DEBUG: 1", "DEBUG: yes", "at components.broker.env.DEBUG: a text is needed here; put it in quotes."),
         ("admin: }", "dir: }", "a port cannot be called 'dir', which means the component's folder"),
         ("  client:\n", "  self:\n", "a component cannot be called 'self', which has a meaning of its own"),
-        ("[run-client]\n", "[run-client]\n    driver: dokcer\n", "there is no driver 'dokcer'. Known: process."),
+        ("[run-client]\n", "[run-client]\n    driver: dokcer\n", "no driver 'dokcer'. Known: process, remote."),
+        ("[run-client]\n", "[run-client]\n    driver: remote\n", "the key 'run' means nothing to the driver remote."),
+        ("run: [run-client]\n", "driver: remote\n", "at components.client: with.at: Field required"),
+        ("run: [run-client]\n", "driver: remote\n    with: {at: {http: here}}\n", "with.at.http: String should match"),
+        ("[run-client]\n", "[run-client]\n    with: {at: {}}\n", "the key 'with' means nothing to the driver process."),
         ("      client: null", "      client: {rum: x}", "profile 'quick': at components.client: the key 'rum'"),
         ("name: good", "name: good\nname: bad", "line 3, column 1: the key 'name' stands here for the second time."),
         ("name: good", "name: [", "is not YAML: line"),
@@ -171,6 +175,6 @@ def test_the_schema_describes_what_stands_in_the_file():
     schema = StackModel.model_json_schema(by_alias=True)
     assert set(schema["required"]) == {"schema", "name", "components"}
     ready = schema["$defs"]["ReadyModel"]
-    assert set(ready["properties"]) == {"amqp", "http", "log", "mongo", "tcp", "timeout_s"}
+    assert set(ready["properties"]) == {"amqp", "http", "kafka", "log", "mongo", "tcp", "timeout_s"}
     assert ready["additionalProperties"] is False
     assert schema["$defs"]["LinkModel"]["required"] == ["from", "to"]

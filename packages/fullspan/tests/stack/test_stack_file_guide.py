@@ -28,7 +28,7 @@ def test_the_example_can_be_brought_up(example: Path):
 
 def test_every_key_of_a_component_and_every_probe_is_explained():
     text = GUIDE.read_text()
-    for key in ComponentModel.model_fields:
-        assert f"| `{key}` |" in text
+    for name, field in ComponentModel.model_fields.items():
+        assert f"| `{field.alias or name}` |" in text
     for probe in kinds_of("fullspan.probes"):
         assert f"| `{probe}: " in text

@@ -76,6 +76,9 @@ def _program(topic: str, name: str, component: PlannedComponent) -> Iterator[Che
         yield Check(topic, name, Level.PROBLEM, error.message, error.remedy)
         return
     argv = component.launch.argv
+    if not argv:
+        yield Check(topic, name, Level.OK, f"is run by the driver {component.driver.kind}")
+        return
     module = argv[2] if argv[1:2] == ("-m",) and len(argv) > 2 else ""
     if argv[0] == sys.executable and module and not find_spec(module.partition(".")[0]):
         detail = f"the Python of fullspan has no module {module}"

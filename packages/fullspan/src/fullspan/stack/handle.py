@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from fullspan.environment import Environment, find_environment, load_environment
-from fullspan.errors import FullspanError, StackError, UsageError, nearest
+from fullspan.errors import FullspanError, Inconclusive, StackError, UsageError, nearest
 from fullspan.settings import Settings
 from fullspan.stack.load import find_stack_file, name_in, project_here, project_of
 from fullspan.stack.processes import Process
@@ -26,6 +26,7 @@ __all__ = ["ComponentHandle", "Stack", "find_run_folder", "run_folders"]
 _STATE: Final = "state.json"
 # An act answers when it is true; a start can take as long as the component needs to become ready.
 _ACT_S: Final = 300.0
+_ERRORS: Final[dict[str, type[FullspanError]]] = {"UsageError": UsageError, "Inconclusive": Inconclusive}
 
 
 def find_run_folder(named: str, start: Path | None = None) -> RunFolder:
@@ -255,7 +256,7 @@ def _environment(state: StackState, env: str | None) -> Environment:
 def _refusal(response: "httpx.Response") -> FullspanError:
     try:
         body = response.json()
-        kind = UsageError if body["type"] == "UsageError" else StackError
+        kind = _ERRORS.get(body["type"], StackError)
         return kind(body["error"], body["remedy"])
     except (ValueError, KeyError):
         return StackError(f"The supervisor answered {response.status_code}: {response.text or response.reason_phrase}")

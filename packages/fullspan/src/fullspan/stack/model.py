@@ -9,6 +9,7 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     StringConstraints,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -17,7 +18,8 @@ from pydantic_core import CoreSchema
 
 from fullspan.environment import EndpointName, SecretName, SecretSource
 from fullspan.errors import nearest
-from fullspan.stack.kinds import kinds_of
+from fullspan.stack.drivers.base import Driver
+from fullspan.stack.kinds import find_kind, kinds_of
 from fullspan.written import Strict
 
 __all__ = ["SCHEMA", "SUITE", "ComponentModel", "LinkModel", "PortModel", "ReadyModel", "StackModel", "StopModel"]
@@ -116,7 +118,8 @@ class ComponentModel(Strict):
     """One part of the stack: the command that runs it (argv, never shell), and what it needs."""
 
     driver: str = "process"
-    run: tuple[str, ...] = Field(min_length=1)
+    run: tuple[str, ...] = ()
+    options: dict[str, Any] = Field(default_factory=dict, alias="with")
     env: dict[str, str] = Field(default_factory=dict)
     depends_on: tuple[Identifier, ...] = ()
     ports: dict[Identifier, PortModel] = Field(default_factory=dict)
@@ -130,6 +133,20 @@ class ComponentModel(Strict):
         if driver not in drivers:
             raise ValueError(f"there is no driver {driver!r}. {nearest(driver, drivers)}")
         return driver
+
+    @model_validator(mode="after")
+    def _as_its_driver_needs(self) -> Self:
+        """Let the driver judge what is for it alone."""
+        driver = find_kind("fullspan.drivers", self.driver, Driver)  # type: ignore[type-abstract]
+        if driver.needs_run and not self.run:
+            raise ValueError(f"the key 'run' is missing, which the driver {self.driver} needs")
+        if self.run and not driver.needs_run:
+            raise ValueError(f"the key 'run' means nothing to the driver {self.driver}. Take it away")
+        if driver.options is not None:
+            _judge(driver.options, self.options)
+        elif self.options:
+            raise ValueError(f"the key 'with' means nothing to the driver {self.driver}. Take it away")
+        return self
 
     @field_validator("run", "env", mode="before")
     @classmethod
@@ -223,6 +240,16 @@ class StackModel(Strict):
         for name, link in self.links.items():
             if (other := seen.setdefault((link.from_, link.to), name)) != name:
                 raise ValueError(f"the links {other} and {name} are both from {link.from_} to {link.to}. Keep one")
+
+
+def _judge(model: type[BaseModel], options: dict[str, Any]) -> None:
+    """Raise a ValueError that names the first mistake under `with`."""
+    try:
+        model.model_validate(options)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(["with", *(str(part) for part in first["loc"])])
+        raise ValueError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _missing(name: str, known: dict[str, ComponentModel]) -> str:

@@ -4,10 +4,10 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fullspan.stack.drivers import Driver, Launch
 from fullspan.stack.kinds import find_kind
@@ -123,6 +123,8 @@ class Plan:
             env={key: references.expand(text, f"{place}.env.{key}") for key, text in component.env.items()},
             stop_signal=component.stop.number,
             stop_timeout_s=component.stop.timeout_s,
+            ports=self.ports(name),
+            options=_expanded(component.options, lambda text: references.expand(text, f"{place}.with")),
         )
         ready = None
         if component.ready:
@@ -152,6 +154,15 @@ class Plan:
             if link.from_ == asker:
                 values[link.to] = str(port)
         return References(values, self.secrets)
+
+
+def _expanded(value: Any, expand: Callable[[str], str]) -> Any:
+    """Return a value of the file with the references in all its texts replaced."""
+    if isinstance(value, Mapping):
+        return {key: _expanded(inner, expand) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_expanded(inner, expand) for inner in value]
+    return expand(value) if isinstance(value, str) else value
 
 
 def _run_id(name: str) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from fullspan.errors import ComponentDied, FullspanError, UsageError, nearest
+from fullspan.errors import ComponentDied, FullspanError, Inconclusive, UsageError, nearest
 from fullspan.stack.component import Component
 from fullspan.stack.leases import Leases
 from fullspan.stack.links import Links
@@ -55,7 +55,8 @@ class RunningStack:
 
     def commands(self) -> dict[str, str]:
         """Return what each component will run, in words."""
-        return {name: " ".join(component.planned.launch.argv) for name, component in self.components.items()}
+        planned = {name: component.planned.launch for name, component in self.components.items()}
+        return {name: " ".join(launch.argv) for name, launch in planned.items() if launch.argv}
 
     async def bring_up(self) -> None:
         """Start all components, each when those that it depends on are ready. The first failure ends it at once."""
@@ -117,6 +118,7 @@ class RunningStack:
     async def act(self, name: str, what: str, lease: str | None = None) -> None:
         """Hang, resume, kill, stop or start a component; returns when it is true."""
         component = self.component(name)
+        self._able(component, what)
         self.leases.check(lease)
         async with component.acting:
             if what in _HEALED_BY:
@@ -126,6 +128,16 @@ class RunningStack:
                 self.leases.healed(name)
             if what != "hang":
                 self._forget_hang(component)
+
+    def _able(self, component: Component, what: str) -> None:
+        """Raise Inconclusive for an act that the component's driver cannot do: nothing can be told by it."""
+        driver = component.planned.driver
+        for act in (what, _HEALED_BY.get(what, what)):
+            if act not in driver.acts:
+                raise Inconclusive(
+                    f"The driver {driver.kind!r} of component {component.id!r} cannot {act} it.",
+                    f"It can: {', '.join(sorted(driver.acts))}." if driver.acts else "Put the fault on a link to it.",
+                )
 
     async def _break(self, component: Component, what: str, lease: str | None) -> None:
         """Hang, kill or stop a component; how to heal it is on record before."""

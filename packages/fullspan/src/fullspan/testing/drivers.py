@@ -3,16 +3,19 @@
 # ruff: noqa: S101 - what a kind must do is asserted
 
 import asyncio
+import contextlib
+from collections.abc import Coroutine
 from signal import Signals
-from typing import Final
+from typing import Any, Final
 
 from fullspan.errors import StackError
-from fullspan.stack.drivers import Driver, Ending, Instance, Launch
+from fullspan.stack.drivers import ACTS, Driver, Ending, Instance, Launch
 from fullspan.stack.processes import Process
 
 __all__ = ["FakeDriver", "FakeInstance", "check_driver"]
 
 _ACT_S: Final = 30.0
+_LOOK_S: Final = 0.02
 
 
 class FakeInstance(Instance):
@@ -82,30 +85,71 @@ class FakeDriver(Driver):
 
 
 async def check_driver(driver: Driver, launch: Launch) -> None:
-    """Check what every driver must do; `launch` runs until it is told to end. AssertionError says what it does not."""
+    """Check what every driver must do; `launch` runs until it is told to end. AssertionError says what it does not.
+
+    With `launch.ports` something must accept connections at each of them once it runs.
+    """
     assert driver.kind, "a driver has a kind"
+    assert driver.acts <= ACTS, f"a driver can do {', '.join(sorted(ACTS))}, and nothing else"
+    assert ("hang" in driver.acts) == ("resume" in driver.acts), "what can hang can go on"
+    assert not driver.acts & {"kill", "stop"} or "start" in driver.acts, "what can be ended can be started again"
     driver.check(launch)
     async with asyncio.timeout(_ACT_S):
-        await _check_acts(await driver.start(launch))
-        await _check_kill(await driver.start(launch))
+        await _check_acts(driver, await driver.start(launch), launch)
+        await _check_kill(driver, await driver.start(launch))
 
 
-async def _check_acts(instance: Instance) -> None:
+async def _check_acts(driver: Driver, instance: Instance, launch: Launch) -> None:
     waiting = [asyncio.create_task(instance.ended()) for _ in range(2)]
     await asyncio.sleep(0)  # let the waiting begin
     assert not any(task.done() for task in waiting), "what has been started has not ended"
-    await instance.hang()
-    assert all(process.stands for process in instance.processes()), "all processes stand still after hang()"
-    await instance.resume()
-    assert not any(process.stands for process in instance.processes()), "no process stands still after resume()"
+    for name, port in launch.ports.items():
+        assert await _accepted(port), f"port {name} ({port}) accepts connections"
+    if "hang" in driver.acts:
+        await instance.hang()
+        assert all(process.stands for process in instance.processes()), "all processes stand still after hang()"
+        await instance.resume()
+        assert not any(process.stands for process in instance.processes()), "no process stands still after resume()"
+    else:
+        await _refuses(instance.hang())
+        await _refuses(instance.resume())
     ending = await instance.stop()
     assert await asyncio.gather(*waiting) == [ending, ending], "all who wait for the end are told the same"
     assert instance.processes() == [], "stop() leaves nothing"
     assert await instance.stop() == ending, "stop() of what has ended tells how it ended"
+    for name, port in launch.ports.items():
+        assert not await _accepts(port), f"port {name} ({port}) accepts nothing any more after stop()"
 
 
-async def _check_kill(instance: Instance) -> None:
-    await instance.hang()
+async def _accepts(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+async def _accepted(port: int) -> bool:
+    """Wait until a port accepts a connection; the time-out of the whole check is the deadline."""
+    while not await _accepts(port):  # noqa: ASYNC110 - nobody tells when another process listens
+        await asyncio.sleep(_LOOK_S)
+    return True
+
+
+async def _refuses(act: Coroutine[Any, Any, None]) -> None:
+    try:
+        await act
+    except StackError:
+        return
+    raise AssertionError("what a driver cannot do is a StackError")
+
+
+async def _check_kill(driver: Driver, instance: Instance) -> None:
+    if "hang" in driver.acts:
+        await instance.hang()
     ending = await instance.kill()
     assert ending == await instance.ended(), "kill() tells how it ended, also what stood still"
     assert instance.processes() == [], "kill() leaves nothing"

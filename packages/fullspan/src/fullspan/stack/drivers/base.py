@@ -5,16 +5,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTERM, Signals
-from typing import ClassVar
+from typing import Any, ClassVar, Final
+
+from pydantic import BaseModel
 
 from fullspan.stack.processes import Process
 
-__all__ = ["Driver", "Ending", "Instance", "Launch"]
+__all__ = ["ACTS", "Driver", "Ending", "Instance", "Launch"]
+
+ACTS: Final = frozenset({"hang", "resume", "kill", "stop", "start"})
+"""All that can be done to a component on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to run: all references are resolved, and all that it writes lies in `folder` and `log`."""
+    """What to run: all references are resolved, and all that it writes lies in `folder` and `log`.
+
+    `ports` are numbers on 127.0.0.1 by name, at which the component can be reached once it is ready, wherever it runs.
+    `options` is what the stack file has under `with`, as the driver's own model has let it pass.
+    """
 
     component: str
     run_id: str
@@ -22,6 +31,8 @@ class Launch:
     folder: Path
     log: Path
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     stop_signal: Signals = SIGTERM
     stop_timeout_s: float = 5.0
 
@@ -74,6 +85,12 @@ class Driver(ABC):
     """Runs components; found by its `kind` in the entry point group `fullspan.drivers`."""
 
     kind: ClassVar[str]
+    needs_run: ClassVar[bool] = True
+    """Whether a component must say what to `run`."""
+    options: ClassVar[type[BaseModel] | None] = None
+    """What may stand under `with`; None when nothing may."""
+    acts: ClassVar[frozenset[str]] = ACTS
+    """Which of ACTS it can do; a fault that needs another one is inconclusive."""
 
     @abstractmethod
     def check(self, launch: Launch) -> None:
