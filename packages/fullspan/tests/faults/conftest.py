@@ -87,8 +87,9 @@ def faults(fragile, timeline):
 class Traffic:
     """A client that asks the web server through its link, again and again, whatever happens to it."""
 
-    def __init__(self, url):
+    def __init__(self, url, every_s=0.01):
         self.url = url
+        self.every_s = every_s
         self.answers = self.failures = 0
         self._stop = threading.Event()
         self._moved = threading.Condition()
@@ -96,7 +97,7 @@ class Traffic:
 
     def _run(self):
         with httpx.Client(timeout=0.5) as client:
-            while not self._stop.wait(0.01):
+            while not self._stop.wait(self.every_s):
                 try:
                     client.get(self.url).raise_for_status()
                     self._count(answers=1)
