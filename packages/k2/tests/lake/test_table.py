@@ -26,7 +26,7 @@ def numbers(table):
 
 
 def files_below(settings):
-    return {path for path in Path(settings.warehouse).rglob("*.parquet")}
+    return set(Path(settings.warehouse).rglob("*.parquet"))
 
 
 def test_rows_come_with_the_offsets_that_they_end_at(trades, fill, another):

@@ -37,7 +37,7 @@ SELECT symbol, exchange, start_us,
 FROM (
     SELECT symbol, exchange, price, quantity, source_sequence, epoch_us("timestamp") AS at_us,
         at_us - at_us % {frame_us} AS start_us,
-        (price * 100000000)::HUGEINT * (quantity * 100000000)::HUGEINT AS units
+        (price::DECIMAL(27,8) * 100000000)::HUGEINT * (quantity * 100000000)::HUGEINT AS units
     FROM {trades}
     WHERE {within}
 )
