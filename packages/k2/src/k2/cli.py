@@ -11,12 +11,15 @@ from k2 import __version__
 from k2.errors import K2Error
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "exchange": ("k2.feed.exchange.command", "Be an exchange on this machine, from a capture or a seed."),
+    "feed": ("k2.feed.command", "Bring an exchange's trades and quotes to Kafka."),
     "ingest": ("k2.lake.command", "Write what Kafka has to the tables, each record exactly once."),
     "serve": ("k2.api.command", "Answer questions about trades, quotes and candles over HTTP."),
     "candles": ("k2.lake.command", "Make candles from the trades."),
     "compact": ("k2.lake.command", "Join small files of the tables."),
     "expire": ("k2.lake.command", "Drop old snapshots and the files that only they need."),
     "repair": ("k2.lake.command", "Say anew how far the rows of a table go."),
+    "dlq": ("k2.bus.command", "List or replay what could not be used."),
     "config": ("k2.config_command", "Print the effective settings and where each comes from."),
 }
 
@@ -44,6 +47,8 @@ class LazyGroup(click.Group):
 
 _EXAMPLES: Final = """\b
 Examples, beside a Kafka on 127.0.0.1:9092, each in a terminal of its own:
+  k2 exchange
+  K2_FEED_URLS=ws://127.0.0.1:9443 K2_REST_URL=http://127.0.0.1:9443 k2 feed
   k2 ingest
   k2 serve      # then http://127.0.0.1:8000/
 """

@@ -26,6 +26,7 @@ from pydantic import (
 from k2.errors import SettingsError
 
 __all__ = [
+    "PROGRAMS",
     "BusSettings",
     "DlqSettings",
     "Effective",
@@ -189,8 +190,9 @@ class ExchangeSettings(K2Settings):
     """Of the replay; 10 plays ten seconds in one."""
     loop: bool = False
     """Begin again at the end of a capture, with ids that go on."""
-    retime: bool = True
-    """Add one constant to all times of a capture, so that its first trade happens at the start."""
+    retime: Literal["shift", "keep", "now"] = "shift"
+    """Times of a capture: `shift` adds one constant, so that its first trade happens at the start; `now` takes the
+    moment at which each is sent, whatever the speed; `keep` leaves them."""
     seed: int = Field(default=1, ge=0, le=2**32 - 1)
     symbols: Names = ("BTCUSDT", "ETHUSDT")
     rate: float = Field(default=25.0, gt=0, le=100_000)
@@ -202,6 +204,10 @@ class ExchangeSettings(K2Settings):
     """Begin when the first client has subscribed."""
     clock_offset_s: float = Field(default=0.0, allow_inf_nan=False)
     """Added to the exchange's clock."""
+    exchange_dir: Path | None = None
+    """Where all its trades are kept, so that it goes on after a restart; without it it begins anew."""
+    mischief: str | None = None
+    """What it does wrong from the start, as JSON: {"malformed_every": 1000}."""
 
 
 class DlqSettings(BusSettings):
@@ -287,11 +293,17 @@ class ServeSettings(LakeSettings):
         return self.api_key.get_secret_value() if self.api_key else "k2-dev-api-key-2026"
 
 
-_PROGRAMS: tuple[type[K2Settings], ...] = (FeedSettings, ExchangeSettings, DlqSettings, IngestSettings, ServeSettings)
+PROGRAMS: Mapping[str, type[K2Settings]] = {
+    "exchange": ExchangeSettings,
+    "feed": FeedSettings,
+    "ingest": IngestSettings,
+    "serve": ServeSettings,
+    "dlq": DlqSettings,
+}
 
 
 def _known_keys() -> frozenset[str]:
-    return frozenset().union(*(program.model_fields for program in _PROGRAMS))
+    return frozenset().union(*(program.model_fields for program in PROGRAMS.values()))
 
 
 def _settings_file(config: Path | None) -> Path | None:
