@@ -166,6 +166,10 @@ GOOD = {
         "from unittest.mock import Mock\n\ndef test_x():\n    told = Mock()\n    result = go(told)\n"
         "    assert told.call_count == 3\n    assert result == 3\n"
     ),
+    "only the mock's calls after real code": (
+        "from unittest.mock import Mock\n\ndef test_x():\n    told = Mock()\n    go(told)\n"
+        "    assert told.call_count == 3\n"
+    ),
     "narrow error": (
         "def test_x(client):\n    try:\n        answer = client.get('/')\n    except TimeoutError:\n"
         "        answer = None\n"

@@ -58,10 +58,20 @@ def test_fixtures_of_a_conftest_above_are_known(tmp_path):
     assert audited(suite, "def test_x(wait_for_it, client):\n    wait_for_it(client)\n") == []
 
 
-@pytest.mark.parametrize("suite", ["suites", "tests", "packages/fullspan/tests", "packages/focus-server/tests"])
+@pytest.mark.parametrize(
+    "suite",
+    [
+        "suites/focus",
+        "tests",
+        "packages/fullspan/tests",
+        pytest.param("packages/focus-server/tests", marks=pytest.mark.soak),
+        pytest.param("packages/k2/tests", marks=pytest.mark.soak),
+        pytest.param("suites/k2", marks=pytest.mark.soak),
+    ],
+)
 def test_no_alarm_on_our_own_suites(suite):
     found = examine(ROOT / suite)
-    assert found.tests >= 15
+    assert found.tests > 0
     assert [str(one) for one in found.unjustified] == []
 
 

@@ -44,7 +44,8 @@ class Matrix:
         """Return the whole in a few sentences."""
         planted, clean = self.planted, self.clean
         found, alarms = sum(result.right for result in planted), sum(not result.right for result in clean)
-        said = [f"{found} of {len(planted)} planted defects were found with the right kind and first bad hop."]
+        told = f"{found} of {len(planted)} planted defects were found with the right kind and first bad hop."
+        said = [told] if planted else []
         if clean:
             bound = f"; below {100 * bound_of(alarms, len(clean)):.2g} % of runs at 95 % confidence"
             said.append(f"{alarms} false alarms in {len(clean)} runs without a defect{bound}.")

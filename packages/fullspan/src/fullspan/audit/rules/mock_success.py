@@ -55,6 +55,7 @@ class _Made:
                 self._take(node.optional_vars.id, mock=True)
         elif isinstance(node, ast.Call):
             self._monkeypatch(node)
+            self._give_away(node)
         elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             name, value = node.targets[0].id, node.value
             if isinstance(value, ast.Call) and dotted(value.func).rpartition(".")[2] in MOCKS:
@@ -63,6 +64,14 @@ class _Made:
                 self._take(name)
             else:
                 self.names.discard(name)
+
+    def _give_away(self, call: ast.Call) -> None:
+        """Let a mock that is handed to other code be no longer the test's own: it tells what that code did."""
+        name = dotted(call.func)
+        if name.partition(".")[0] in self.names | BUILTINS or name.rpartition(".")[2] in (*MOCKS, *PATCHES):
+            return
+        for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
+            self.names -= names_in(argument)
 
     def _take(self, name: str, mock: bool = False) -> None:
         self.names.add(name)
