@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
-FRAMES = {"1m": 60, "5m": 300, "30m": 1800, "1h": 3600, "1d": 86400}
+from fullspan.clients.k2_calls import Frame
+
+FRAMES: Mapping[Frame, int] = {"1m": 60, "5m": 300, "30m": 1800, "1h": 3600, "1d": 86400}
 """Lengths in seconds."""
 EXACT = Context(prec=60)
 VWAP_DIGITS = Decimal("1e-8")
@@ -42,13 +44,12 @@ class Candle:
     @classmethod
     def read_golden(cls, document: Mapping[str, Any]) -> "Candle":
         """Read one from a file of golden candles."""
-        prices = [Decimal(document[name]) for name in ("o", "h", "l", "c", "volume")]
-        return cls(
-            datetime.fromisoformat(document["start"]), *prices, int(document["trades"]), Decimal(document["vwap"])
-        )
+        first, high, low, last, volume = (Decimal(document[name]) for name in ("o", "h", "l", "c", "volume"))
+        start, count, mean = document["start"], int(document["trades"]), Decimal(document["vwap"])
+        return cls(datetime.fromisoformat(start), first, high, low, last, volume, count, mean)
 
 
-def candles(trades: Iterable[Mapping[str, Any]], frame: str) -> list[Candle]:
+def candles(trades: Iterable[Mapping[str, Any]], frame: Frame) -> list[Candle]:
     """Make the candles of one symbol's trades (rows of `records.trade_of`); ordered by time, then number."""
     windows: dict[int, list[Mapping[str, Any]]] = {}
     for trade in sorted(trades, key=lambda row: (row["timestamp"], row["source_sequence"])):

@@ -32,6 +32,16 @@ COLUMNS = (
 )  # fmt: skip
 """The columns of a trade that the exchange alone decides."""
 
+EXACT_TYPES = {
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "ingestion_timestamp": pa.timestamp("us", tz="UTC"),
+    "price": pa.decimal128(18, 8),
+    "quantity": pa.decimal128(28, 8),
+    "source_sequence": pa.int64(),
+    "platform_sequence": pa.int64(),
+}
+"""What must not become anything less exact on its way."""
+
 TRADE_SCHEMA = fastavro.parse_schema(json.loads((Path(__file__).parent / "trade.avsc").read_text(encoding="utf-8")))
 
 

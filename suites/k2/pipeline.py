@@ -1,0 +1,219 @@
+"""The pipeline under observation: its addresses, a hop at each link, and windows of trades to prove something about."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import urlsplit, urlunsplit
+
+from fullspan.clients import ClientError, K2Client, Metrics, Trade
+from fullspan.clients.focus_calls import http_options
+from fullspan.invariants import Finding, integrity, no_duplicate, no_loss, order
+from fullspan.ledger import Journey, Ledger, Observation, Reconciliation, Stage, reconcile
+from fullspan.ledger.hops import ApiRows, ExchangeFrames, HopRunner, IcebergRows, KafkaTopic
+from fullspan.stack import Stack
+from suites.k2.exchange import Exchange
+from suites.k2.records import COLUMNS, answers_seen, content, frames_seen, kafka_seen, key_of, rows_seen
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+TRADES_TOPIC = "market.crypto.trades.binance"
+TRADES_TABLE = "market_data.trades"
+CATALOG = "k2"
+HOPS = ("exchange", "kafka", "iceberg", "api")
+LAKE = ("iceberg", "api")
+"""Where a trade is exactly once; in Kafka it may stand twice after the feed was killed."""
+STORED_WITHIN_S = 30.0
+EDGE_S = timedelta(seconds=1)
+POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Consecutive trades: first and last number of each symbol, both included."""
+
+    numbers: Mapping[str, tuple[int, int]]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of all trades."""
+        spans = self.numbers.items()
+        return [key_of(symbol, number) for symbol, (first, last) in spans for number in range(first, last + 1)]
+
+    def __len__(self) -> int:
+        return sum(last - first + 1 for first, last in self.numbers.values())
+
+
+@dataclass(slots=True)
+class Addresses:
+    """Where everything is, and the key of the API."""
+
+    api: str
+    key: str
+    broker: str
+    exchange: str
+    frames: str
+    lake: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, stack: Stack) -> "Addresses":
+        """Ask a stack."""
+        parts = urlsplit(stack.endpoint("k2.api"))
+        streams = "/".join(f"{symbol.lower()}@trade" for symbol in SYMBOLS)
+        return cls(
+            api=urlunsplit(parts._replace(netloc=f"{parts.hostname}:{parts.port}")),
+            key=parts.password or "",
+            broker=urlsplit(stack.endpoint("kafka.broker")).netloc,
+            exchange=stack.endpoint("exchange.http"),
+            frames=f"{stack.endpoint('exchange.ws')}/stream?streams={streams}",
+            lake={
+                "type": "sql",
+                "uri": stack.endpoint("lake.catalog"),
+                "warehouse": stack.endpoint("lake.warehouse"),
+            },
+        )
+
+
+class Pipeline:
+    """A running pipeline with observers at its hops. `api` is a client of the query API."""
+
+    def __init__(self, stack: Stack, runner: HopRunner) -> None:
+        self.stack = stack
+        self.ledger: Ledger = runner.ledger
+        self.addresses = Addresses.of(stack)
+        self.api = K2Client(self.addresses.api, self.addresses.key)
+        self.exchange = Exchange(self.addresses.exchange)
+        self._runner = runner
+        self._frames: ExchangeFrames | None = None
+        self._since: dict[str, int] = {}
+        self.frames_left_out = False
+        """Whether the exchange does not send all frames, as it was told."""
+
+    def close(self) -> None:
+        """Close the clients."""
+        self.api.close()
+        self.exchange.close()
+
+    def watch(self) -> None:
+        """Look at the exchange's frames and at Kafka; return once every later trade is seen there."""
+        self._runner.start(KafkaTopic(self.addresses.broker, TRADES_TOPIC, kafka_seen))
+        self._frames = self._runner.start(ExchangeFrames(self.addresses.frames, frames_seen))
+        self.wait(lambda: all(self._is_seen(symbol) for symbol in SYMBOLS), 30, "trades of all symbols are seen")
+        self._since = self.exchange.last()
+
+    def _is_seen(self, symbol: str) -> bool:
+        return any(seen.stream.endswith(symbol) for seen in self.sent)
+
+    @property
+    def sent(self) -> tuple[Observation, ...]:
+        """What the exchange has sent since `watch`."""
+        return self.ledger.observations("exchange")
+
+    def window(self, seconds: float, at_least: int = 1) -> Window:
+        """Let trades happen for so long, and until there are so many; return those since the observers were ready.
+
+        The first second is left out: an observer that subscribes a moment before another sees a little more.
+        """
+        first = self._since
+        began = time.monotonic()
+
+        def count() -> int:
+            return sum(last - first.get(symbol, last) for symbol, last in self.exchange.last().items())
+
+        self.wait(
+            lambda: time.monotonic() - began >= seconds and count() >= at_least,
+            seconds + 60,
+            f"{at_least} trades happened",
+        )
+        return Window({symbol: (first[symbol] + 1, last) for symbol, last in self.exchange.last().items()})
+
+    def stored(self, window: Window, within_s: float = STORED_WITHIN_S) -> float:
+        """Wait until the API has the last trade of every symbol; return after how many seconds it had."""
+        began = time.monotonic()
+        self.wait(
+            lambda: all(self._has(symbol, last) for symbol, (_, last) in window.numbers.items()),
+            within_s,
+            f"the last trades {window.numbers} are in the API",
+        )
+        return time.monotonic() - began
+
+    def _has(self, symbol: str, number: int) -> bool:
+        try:
+            rows = self.api.trades(symbol=symbol, limit=1).rows
+        except ClientError:
+            return False
+        return bool(rows) and rows[0].source_sequence >= number
+
+    def look(self, window: Window) -> list[Trade]:
+        """Read the table and the API, whole for the time of a window, and note what they hold of it."""
+        table = self._runner.start(
+            IcebergRows(self.addresses.lake, TRADES_TABLE, COLUMNS, rows_seen, catalog_name=CATALOG)
+        )
+        table.look()
+        trades = self.trades(window)
+        self._runner.start(ApiRows(answers_seen)).look(trades)
+        return trades
+
+    def trades(self, window: Window) -> list[Trade]:
+        """Read all trades of a window from the API, by its time; what else was traded then is left out."""
+        found = []
+        for symbol, (first, last) in window.numbers.items():
+            (begin,) = self.exchange.trades(symbol, first, first)
+            (end,) = self.exchange.trades(symbol, last, last)
+            times = {"start": begin["timestamp"] - EDGE_S, "end": end["timestamp"] + EDGE_S}
+            rows = self.api.every_trade(symbol=symbol, **times)
+            found += [trade for trade in rows if first <= trade.source_sequence <= last]
+        return found
+
+    def examine(self, window: Window) -> Reconciliation:
+        """Follow every trade of a window from the exchange's frame to the API.
+
+        What a frame must say is told by what the exchange itself has kept of the trade. Frames that it never sent, or
+        sent while the observer had no connection, are asked for by the feed: then the journey begins in Kafka.
+        """
+        hops = HOPS if self.frames_complete else HOPS[1:]
+        journeys = []
+        for symbol, (first, last) in window.numbers.items():
+            for row in self.exchange.trades(symbol, first, last):
+                key, (begin, *others) = key_of(symbol, row["source_sequence"]), hops
+                stages = [Stage(begin, [key], digest=content(row)), *(Stage(hop, [key]) for hop in others)]
+                journeys.append(Journey(key, stages))
+        return reconcile(self.ledger, journeys)
+
+    @property
+    def frames_complete(self) -> bool:
+        """Tell whether the observer at the exchange had its connection all the time."""
+        return self._frames is not None and not self._frames.interruptions and not self.frames_left_out
+
+    def metrics(self, endpoint: str) -> Metrics:
+        """Read the figures of the feed or the writer."""
+        import httpx
+
+        address = self.stack.endpoint(endpoint)
+        with httpx.Client(**http_options(address, 10.0, {})) as client:
+            answer = client.get("/metrics")
+            answer.raise_for_status()
+            return Metrics.read(answer.text)
+
+    def wait(self, condition: Callable[[], bool], within_s: float, what: str) -> None:
+        """Poll a condition until it holds; say what was waited for when it does not in time."""
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}: that did not come true within {within_s:g} s"
+            time.sleep(POLL_S)
+
+
+def findings(examined: Reconciliation, enough: int, *, twice_in_kafka: bool = False) -> list[Finding]:
+    """Return what a window shows: nothing lost at any hop, nothing doubled, every field equal, order per symbol.
+
+    After the feed was killed, or a frame was sent twice, a trade may stand twice in Kafka; the lake has it once.
+    """
+    once = LAKE if twice_in_kafka else examined.hops
+    minimum = dict.fromkeys(examined.hops, enough)
+    found = [
+        no_loss.check(examined, minimum),
+        no_duplicate.check(examined, dict.fromkeys(once, enough), hops=once),
+        integrity.check(examined, minimum),
+    ]
+    if not twice_in_kafka:
+        found.append(order.check(examined, enough, hops=("kafka",)))
+    return found
