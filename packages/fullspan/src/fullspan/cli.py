@@ -31,6 +31,7 @@ ORDER: Final = [
     "explain",
     "selftest",
     "audit",
+    "shrink",
     "schema",
     "config",
     "env",
@@ -286,6 +287,34 @@ def audit(
     from fullspan.audit.command import audit as run_it
 
     sys.exit(run_it(path, run, point, limit_s, as_json, pytest_options))
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("schedule", type=click.Path(path_type=Path, exists=True))
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.option("--budget", default="15m", show_default=True, help="How long to search: 90s, 15m, 2h.")
+@click.option("--trial-limit", default="5m", show_default=True, help="How long one trial may take.")
+@click.option("--signature", metavar="REGEX", help="What in the output tells this failure from others.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the result to this file.")
+def shrink(
+    schedule: Path, command: tuple[str, ...], budget: str, trial_limit: str, signature: str | None, out: Path | None
+) -> None:
+    """Find the faults of a failing SCHEDULE (a file, or a bundle that holds one) without which it does not fail.
+
+    COMMAND is run once per trial, with FULLSPAN_SCHEDULE naming what `faults.play` shall play instead. Whole faults are
+    left out for as long as it fails in the same way, each part tried often enough that chance does not decide.
+
+    \b
+    fullspan shrink var/bundles/night -- fullspan run focus -m outages
+    fullspan shrink schedule.json --budget 1h -- .venv/bin/pytest suites/focus/test_storm.py --stack focus
+
+    Exit code 0 when nothing more can be left out, 2 when the time was over before or it did not fail at all.
+    """  # noqa: D301 - click keeps the lines below this sign
+    from fullspan.shrink.command import shrink_schedule
+
+    sys.exit(
+        shrink_schedule(schedule, command, budget=budget, trial_limit=trial_limit, signature=signature, out=out)
+    )  # fmt: skip
 
 
 @cli.command()
