@@ -48,9 +48,9 @@ class Job:
     def __init__(self, serial, request):
         self.id = f"0-{serial}"
         self.request = request
-        self.nfft = request.effective_nfft
         self.hop = request_hop(request, FS)
-        self.first_bin, self.last_bin = request_bins(request, FS)
+        self.nfft = request.effective_nfft or self.hop
+        self.first_bin, self.last_bin = request_bins(request, FS) or (0, -1)
         self.bins = self.last_bin - self.first_bin + 1
         self.t0_ns = time.time_ns() - round(self.nfft * 10**9 / FS)
         if request.start_time is not None:
@@ -72,7 +72,7 @@ class Job:
             "status": "success", "job_id": self.id, "stream_url": "http://127.0.0.1", "stream_port": 1,
             "stream_amount": len(self.groups), "channel_amount": self.request.channels.amount,
             "channel_to_stream_index": stream_index([(group.min, group.max) for group in self.groups]),
-            "frequencies_list": frequencies(FS, self.nfft, self.first_bin, self.last_bin),
+            "frequencies_list": frequencies(FS, self.nfft, self.first_bin, self.last_bin) if self.bins else [],
             "frequencies_amount": self.bins, "lines_dt": float(self.hop / FS), "view_type": int(self.request.view_type),
             "metadata": {
                 "units": "counts", "fs": 1000.0, "dx": 4.0, "recording_ids": [], "ready_in_s": 0.0, "lowered": None,
@@ -90,14 +90,18 @@ class Job:
         return int((time.time() - age_s - self.due_s(0)) * float(FS / self.hop))
 
     def message(self, rows, amplitudes, stream=0):
-        """Serialise rows (their numbers) of one stream with their amplitudes [row, bin], or [row, channel, bin]."""
+        """Serialise rows (their numbers) of one stream with their amplitudes [row, bin], or [row, channel, bin].
+
+        Those of a waterfall are [row, channel].
+        """
         channels = self.groups[stream]
         finite = amplitudes[np.isfinite(amplitudes)]
         centres = [self.due_s(row) - self.nfft / 2000 for row in rows]
         return DataStream(
             start_channel=channels.min, end_channel=channels.max,
             timestamp_in_milis=[round(1000 * centre) for centre in centres], row_index=rows,
-            data_shape_x=self.bins, data_shape_y=len(rows), data_shape_z=channels.amount, job_id=1,
+            data_shape_x=self.bins or channels.amount, data_shape_y=len(rows),
+            data_shape_z=channels.amount if self.bins else None, job_id=1,
             global_maximum=finite.max(initial=0), global_minimum=finite.min(initial=np.inf) if finite.size else 0,
             main_data=[np.asarray(row, "<f4").tobytes() for row in amplitudes],
         ).SerializeToString()  # fmt: skip

@@ -123,7 +123,11 @@ def test_a_busy_server_is_asked_again_when_it_said(open_page, server):
     [
         ("?nfft=many", "The address says nfft=many, which is not a number; correct it or choose below."),
         ("?cmap=hot", "The address says cmap=hot; the colour maps are parula, grayscale, jet, viridis."),
-        ("?view=2&auto=1", "This page shows view 0 (multichannel) and view 1 (single channel), not view 2."),
+        (
+            "?view=3&auto=1",
+            "This page shows view 0 (multichannel), view 1 (single channel) and view 2 (waterfall), not view 3.",
+        ),
+        ("?tab=1", "The address says tab=1, but it holds windows 0 to 0."),
     ],
 )
 def test_an_address_that_cannot_be_meant_is_refused(open_page, server, query, sentence):

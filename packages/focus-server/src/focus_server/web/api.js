@@ -1,6 +1,8 @@
 // @ts-check
 /** The server's REST interface as the page uses it. Every failure is an `ApiError`: a sentence and whether to wait. */
 
+import { IDEMPOTENCY_KEY, VIEWER } from "./limits.js";
+
 /** @typedef {import("./grid.js").GridAnswer} GridAnswer */
 /**
  * @typedef {object} JobAnswer what POST /configure answers
@@ -44,6 +46,8 @@ export class ApiError extends Error {
 }
 
 export class Api {
+  /** Who asks: all windows of one page, of which a viewer may have so many and no more. */
+  #viewer = randomKey();
   #base;
   #noteTime;
 
@@ -72,7 +76,7 @@ export class Api {
    * @returns {Promise<JobAnswer>}
    */
   configure(request, key) {
-    return this.#ask("POST", "configure", request, { "Idempotency-Key": key });
+    return this.#ask("POST", "configure", request, { [IDEMPOTENCY_KEY]: key, [VIEWER]: this.#viewer });
   }
 
   /**
@@ -155,6 +159,12 @@ export class Api {
       throw new ApiError(sentence, { detail: `${options.method} /${path}`, retryAfterS: RETRY_S });
     }
   }
+}
+
+/** A random key; crypto.randomUUID would need a secure context, which a plain address is not. */
+export function randomKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** @param {Response} response */

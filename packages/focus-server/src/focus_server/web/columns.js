@@ -1,6 +1,8 @@
 // @ts-check
 /** What lies from left to right in a picture: the frequencies of one channel, or the channels of a multichannel view. */
 
+import { SINGLE_CHANNEL, WATERFALL } from "./settings.js";
+
 /** @typedef {import("./api.js").JobAnswer} JobAnswer */
 /**
  * @typedef {object} Scale what an axis below the picture shows
@@ -12,6 +14,8 @@
 /**
  * @typedef {object} Columns
  * @property {number} count
+ * @property {(column: number) => number} channel number of a column's channel
+ * @property {{ name: string, unit: string, of: (column: number) => number }} values what a column stands for
  * @property {(fibreStart: number) => string} title of the picture; the fibre's start in m, NaN when not known
  * @property {(column: number) => string} what a column is
  * @property {(column: number, fibreStart: number) => string} where a column is on the fibre
@@ -20,12 +24,19 @@
  */
 
 /** @param {JobAnswer} job @returns {Columns} */
+export function columnsOf(job) {
+  return job.view_type === SINGLE_CHANNEL ? frequencyColumns(job) : channelColumns(job);
+}
+
+/** @param {JobAnswer} job @returns {Columns} */
 export function frequencyColumns(job) {
   const { frequencies_list: frequencies, metadata: { dx, units } } = job;
   const channel = firstChannel(job);
   const count = frequencies.length;
   return {
     count,
+    channel: () => channel,
+    values: { name: "frequency", unit: "Hz", of: (column) => frequencies[column] },
     title: (start) => `${placeText(channel, dx, start)} · ${bandText(frequencies)}`,
     what: (column) => `${frequencies[column].toFixed(2)} Hz`,
     where: (_, start) => placeText(channel, dx, start),
@@ -34,15 +45,18 @@ export function frequencyColumns(job) {
   };
 }
 
-/** @param {JobAnswer} job @returns {Columns} */
+/** @param {JobAnswer} job of a multichannel view or a waterfall @returns {Columns} */
 export function channelColumns(job) {
   const { dx, units } = job.metadata;
+  const shown = job.view_type === WATERFALL ? "level of all frequencies" : bandText(job.frequencies_list);
   const first = firstChannel(job);
   const last = first + job.channel_amount - 1;
   const metres = (/** @type {number} */ channel, /** @type {number} */ start) => start + (channel - 1) * dx;
   return {
     count: job.channel_amount,
-    title: (start) => `${rangeText(first, last, dx, start)} · ${bandText(job.frequencies_list)}`,
+    channel: (column) => first + column,
+    values: { name: "channel", unit: "", of: (column) => first + column },
+    title: (start) => `${rangeText(first, last, dx, start)} · ${shown}`,
     what: (column) => `Channel ${first + column}`,
     where: (column, start) => placeText(first + column, dx, start).split(" · ")[1] ?? "",
     unit: /[/· ]/.test(units) ? `1 (${units})` : `1 ${units}`,

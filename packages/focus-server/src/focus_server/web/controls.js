@@ -3,9 +3,9 @@
 
 import { COLOUR_NAMES } from "./colours.js";
 import {
-  MAX_CHANNELS, MAX_FREQUENCY, MIN_FREQUENCY_SPAN, MIN_LINES_PER_SECOND, NFFT_VALUES,
+  MAX_CHANNELS, MAX_FREQUENCY, MAX_HEIGHT, MIN_FREQUENCY_SPAN, MIN_LINES_PER_SECOND, NFFT_VALUES,
 } from "./limits.js";
-import { channelRange, LIVE_RATE, MULTICHANNEL } from "./settings.js";
+import { channelRange, LIVE_RATE, SINGLE_CHANNEL } from "./settings.js";
 import { readTime, timeText } from "./utc.js";
 
 /** @typedef {import("./settings.js").Settings} Settings */
@@ -36,10 +36,11 @@ export class Controls {
     fillOptions(this.#select("nfft"), NFFT_VALUES.map(String));
     fillOptions(this.#select("cmap"), COLOUR_NAMES);
     this.#input("lps").min = String(MIN_LINES_PER_SECOND);
+    this.#input("height").max = String(MAX_HEIGHT);
     this.#input("fmin").max = String(MAX_FREQUENCY - MIN_FREQUENCY_SPAN);
     this.#input("fmax").max = String(MAX_FREQUENCY);
     const speeds = PLAYRATES.map((rate) => new Option(`${rate} × real time`, String(rate)));
-    this.#select("playrate").replaceChildren(new Option("full speed", ""), ...speeds);
+    this.#select("playrate").replaceChildren(new Option("at once", ""), ...speeds);
     this.#showChannels(MAX_CHANNELS);
     this.#input("fmax").placeholder = "all";
     form.addEventListener("submit", (event) => {
@@ -99,7 +100,7 @@ export class Controls {
   #suit(settings) {
     const { view, historic } = settings;
     for (const part of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-of]"))) {
-      part.hidden = part.dataset.of !== (view === MULTICHANNEL ? "multichannel" : "single");
+      part.hidden = !part.dataset.of?.split(" ").includes(String(view));
     }
     for (const part of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-when]"))) {
       part.hidden = part.dataset.when !== (historic ? "historic" : "live");
@@ -124,8 +125,8 @@ export class Controls {
   /** Mark the control that a refusal speaks of, and no other. @param {string} detail */
   blame(detail) {
     const field = FIELDS.find(([named]) => detail.includes(named))?.[1];
-    const multichannel = Number(this.#select("view").value) === MULTICHANNEL;
-    const name = multichannel && field === "channel" ? "cmin" : !multichannel && field === "cmax" ? "channel" : field;
+    const single = Number(this.#select("view").value) === SINGLE_CHANNEL;
+    const name = !single && field === "channel" ? "cmin" : single && field === "cmax" ? "channel" : field;
     for (const control of [...NUMBERS, ...TIMES]) this.mark(control, control === name);
     if (name) this.#input(name).focus();
   }

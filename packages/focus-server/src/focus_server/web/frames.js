@@ -13,14 +13,25 @@ const LONGEST_REST_MS = 100;
 export class Frames {
   #draw;
   #busy;
+  #restMs;
   #wanted = false;
+  #ended = false;
   #asked = false;
   #resting = false;
 
-  /** @param {() => void} draw @param {() => boolean} busy whether what was drawn last is still being worked on */
-  constructor(draw, busy) {
+  /**
+   * @param {() => void} draw @param {() => boolean} busy whether what was drawn last is still being worked on
+   * @param {() => number} restMs ms from frame to frame at least
+   */
+  constructor(draw, busy, restMs = () => 0) {
     this.#draw = draw;
     this.#busy = busy;
+    this.#restMs = restMs;
+  }
+
+  /** Draw no more. */
+  end() {
+    this.#ended = true;
   }
 
   /** Something changed. */
@@ -39,11 +50,11 @@ export class Frames {
   }
 
   #ask() {
-    if (this.#asked || this.#resting || !this.#wanted) return;
+    if (this.#asked || this.#resting || !this.#wanted || this.#ended) return;
     this.#asked = true;
     requestAnimationFrame(() => {
       this.#asked = false;
-      if (this.#wanted && !this.#resting) this.now();
+      if (this.#wanted && !this.#resting && !this.#ended) this.now();
     });
   }
 
@@ -51,7 +62,10 @@ export class Frames {
   #watch(began) {
     setTimeout(() => {
       if (this.#busy()) this.#watch(began);
-      else setTimeout(() => this.#rested(), Math.min(performance.now() - began - LOOK_MS, LONGEST_REST_MS));
+      else {
+        const took = performance.now() - began - LOOK_MS;
+        setTimeout(() => this.#rested(), Math.max(Math.min(took, LONGEST_REST_MS), this.#restMs() - took));
+      }
     }, LOOK_MS);
   }
 

@@ -1,7 +1,8 @@
 // @ts-check
 /**
  * When each row of a job was on the fibre, from the job's `metadata.grid`: row r is line p = first_line + r, which
- * covers samples [p·hop, p·hop + nfft) of a fibre whose sample n was due at t0 + n/fs.
+ * covers samples [p·hop, p·hop + nfft) of a fibre whose sample n was due at t0 + n/fs; all up to the next line where hop
+ * is larger. A waterfall, whose nfft is 1, covers hop samples.
  */
 
 /**
@@ -11,7 +12,7 @@
  * @property {number} fs_den samples/s, denominator
  * @property {number} first_line
  * @property {number} hop samples from line to line
- * @property {number} nfft samples of a window
+ * @property {number} nfft samples of a window; 1 of a waterfall
  */
 
 export class Grid {
@@ -31,12 +32,19 @@ export class Grid {
 
   /** @param {number} row @returns {number} ms since 1970 of the centre of its window, with fractions */
   centreMs(row) {
-    return this.#sampleMs(this.#start(row) + this.#answer.nfft / 2);
+    const { nfft, hop } = this.#answer;
+    return this.#sampleMs(this.#start(row) + (nfft === 1 ? hop : nfft) / 2);
   }
 
   /** @param {number} row @returns {number} ms since 1970 at which its last sample was due; latency counts from here */
   dueMs(row) {
-    return this.#sampleMs(this.#start(row) + this.#answer.nfft);
+    const { nfft, hop } = this.#answer;
+    return this.#sampleMs(this.#start(row) + Math.max(nfft, hop));
+  }
+
+  /** @param {number} ms since 1970 @returns {number} row whose centre is there, with fractions */
+  rowAt(ms) {
+    return (ms - this.centreMs(0)) / (1000 * this.lineSeconds);
   }
 
   /** @param {number} row */

@@ -5,7 +5,8 @@ import { Grid } from "./grid.js";
 import { Joiner, PATIENCE_MS } from "./join.js";
 import { LineRate } from "./rate.js";
 import { Ring } from "./ring.js";
-import { MULTICHANNEL } from "./settings.js";
+import { MULTICHANNEL, SINGLE_CHANNEL } from "./settings.js";
+import { Spectra } from "./spectra.js";
 import { Staleness } from "./staleness.js";
 
 export class Lines {
@@ -20,7 +21,8 @@ export class Lines {
   /** @param {import("./api.js").JobAnswer} job @param {number} keep lines @param {boolean} historic */
   constructor(job, keep, historic) {
     const multichannel = job.view_type === MULTICHANNEL;
-    this.ring = new Ring(multichannel ? job.channel_amount : job.frequencies_amount, keep);
+    this.ring = new Ring(valuesOf(job), keep);
+    this.spectra = new Spectra(job, this.ring);
     this.grid = new Grid(job.metadata.grid);
     this.historic = historic;
     this.#staleness = new Staleness(job.lines_dt);
@@ -31,6 +33,7 @@ export class Lines {
 
   /** @param {import("./datastream.js").DataStream} message @param {number} stream @param {number} nowMs since 1970 */
   take(message, stream, nowMs) {
+    this.spectra.take(message);
     this.#after(nowMs, () => {
       if (this.#joiner) this.#joiner.take(message, stream, nowMs);
       else message.rowIndex.forEach((row, i) => this.#put(row, message.data[i].subarray(0, message.bins)));
@@ -90,4 +93,9 @@ export class Lines {
   behind(nowMs) {
     return this.historic ? "" : this.#staleness.text(nowMs);
   }
+}
+
+/** @param {import("./api.js").JobAnswer} job @returns {number} values in one line of its picture */
+export function valuesOf(job) {
+  return job.view_type === SINGLE_CHANNEL ? job.frequencies_amount : job.channel_amount;
 }

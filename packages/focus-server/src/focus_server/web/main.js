@@ -1,36 +1,37 @@
 // @ts-check
-/** Puts the page together: settings from the address, a session that brings lines, a picture that shows them. */
+/** Puts the page together: windows from the address, one of them with picture and controls, or all side by side. */
 
+import { readAddress, writeAddress } from "./address.js";
 import { Api, ApiError } from "./api.js";
 import { ServerClock } from "./clock.js";
-import { channelColumns, frequencyColumns } from "./columns.js";
 import { Controls } from "./controls.js";
-import { Lines } from "./lines.js";
+import { asHdf5, asSegy, fileName, save } from "./export.js";
+import { installKeys } from "./keys.js";
 import { Panel } from "./panel.js";
+import { Panes } from "./panes.js";
 import { Picture } from "./picture.js";
+import { Player } from "./player.js";
 import { Plot } from "./plot.js";
-import { rangeOf, suitableRange } from "./range.js";
+import { png } from "./png.js";
+import { PresetMenu } from "./preset_menu.js";
+import { PictureError } from "./program.js";
+import { rowAt } from "./readout.js";
 import { Recordings } from "./recordings.js";
-import { PictureError } from "./renderer.js";
-import { Session } from "./session.js";
-import {
-  AddressError, configureRequest, DEFAULTS, LIVE_RATE, MULTICHANNEL, readSettings, writeSettings,
-} from "./settings.js";
+import { AddressError, DEFAULTS, SINGLE_CHANNEL, WATERFALL } from "./settings.js";
+import { SpectrumPanel } from "./spectrum.js";
+import { Tabs } from "./tabs.js";
 import { installTheme } from "./theme.js";
 import { Timeline } from "./timeline.js";
 import { dateTime } from "./utc.js";
+import { visible } from "./visible.js";
+import { LiveWindow } from "./window.js";
+import { zoomed, ZoomBox } from "./zoom.js";
 
 /** @typedef {import("./settings.js").Settings} Settings */
+/** @typedef {import("./address.js").Arrangement} Arrangement */
 
 /** ms; staleness must show soon although nothing arrives. */
 const TICK_MS = 50;
-/** s that a picture spans when the lines to keep were not chosen, as far as it is high enough. */
-const SPAN_S = 60;
-const FEWEST_LINES = 50;
-/** dB, until the first line says better. */
-const FIRST_RANGE = Object.freeze({ low: -80, high: 0 });
-/** Lines after which the range that suits them is settled. */
-const SETTLED_LINES = 40;
 /** s of the recordings that are offered when none were picked. */
 const OFFERED_S = 60;
 /** s; so long it may take until what was measured is recorded. */
@@ -39,86 +40,63 @@ const RECORDED_AFTER_S = 15;
 class App {
   #clock = new ServerClock();
   #api = new Api(new URL("../", document.baseURI), (...times) => this.#clock.note(...times));
-  #session = new Session(this.#api, {
-    changed: () => this.#changed(),
-    job: (job, order) => this.#newJob(job, order),
-    lines: (message, stream) => this.#take((lines, now) => lines.take(message, stream, now)),
-    finished: (stream) => this.#take((lines, now) => lines.ended(stream, now)),
-    dropped: (lines, stream) => this.#lines?.drop(lines, stream),
-    display: (display) => this.#display(display),
-    problem: (problem) => this.#problem(problem),
-    note: (sentence) => this.#panel.write("note", sentence),
-  });
-  #panel = new Panel(element, () => this.#again());
   #root = document.documentElement;
+  #panel = new Panel(element, () => this.#active.again());
   #start = /** @type {HTMLButtonElement} */ (element("start"));
   #play = /** @type {HTMLButtonElement} */ (element("play"));
   #stop = /** @type {HTMLButtonElement} */ (element("stop"));
-  #settings;
+  /** @type {LiveWindow[]} */ #windows = [];
+  /** @type {LiveWindow} */ #active;
+  /** @type {import("./address.js").Layout} */ #layout;
+  #proof;
   #controls;
   #recordings;
   #timeline;
   #picture;
   #plot;
-  /** @type {Lines | null} */ #lines = null;
-  /** @type {{ low: number, high: number }} */ #suitable = FIRST_RANGE;
-  #asked = "";
+  #spectrum;
+  #tabs;
+  #panes;
+  #player;
+  /** @type {LiveWindow | null} whose lines the large picture has */ #drawn = null;
 
-  /** @param {Settings} settings */
-  constructor(settings) {
-    this.#settings = settings;
-    document.body.classList.toggle("proof", settings.proof);
+  /** @param {Arrangement} arrangement @param {boolean} plain draw without the graphics system */
+  constructor({ windows, active, layout }, plain) {
+    this.#proof = windows[active].proof;
+    this.#layout = layout;
+    document.body.classList.toggle("proof", this.#proof);
     const canvas = /** @type {HTMLCanvasElement} */ (element("canvas"));
-    this.#picture = new Picture(canvas, settings.proof, () => this.#plot?.lines());
-    this.#plot = settings.proof ? null : new Plot(element);
+    this.#picture = new Picture(canvas, this.#proof, () => this.#plot?.lines(), plain);
+    this.#plot = this.#proof ? null : new Plot(element);
+    this.#spectrum = new SpectrumPanel(element);
     this.#controls = new Controls(/** @type {HTMLFormElement} */ (element("controls")), {
       start: () => this.start(),
       edited: () => this.#edited(),
     });
-    this.#controls.show(settings);
+    this.#tabs = new Tabs(element("tabs"), { choose: (one) => this.#choose(one), close: (one) => this.#close(one) });
+    this.#panes = new Panes(element("panes"), { choose: (one) => this.#choose(one), enlarge: (one) => this.#enlarge(one) });
+    this.#player = new Player(element, () => this.#active, () => this.#moved());
+    new PresetMenu(element, () => this.#active.settings, this.#controls, (settings) => this.#take(settings));
     this.#timeline = new Timeline(element, (start, end) => this.#pick(start, end));
     this.#recordings = new Recordings(
       this.#api, () => this.#clock.now(), (known) => this.#recorded(known), (...why) => this.#unrecorded(...why),
     );
-    element("recordings-retry").addEventListener("click", () => this.#recordings.ask());
-    this.#stop.addEventListener("click", () => this.#end());
-    element("fit").addEventListener("click", () => this.#fit());
-    installTheme(this.#root, /** @type {HTMLButtonElement} */ (element("theme")), () => {
-      this.#picture.setTheme(this.#root.dataset.theme);
-    });
-    addEventListener("pagehide", () => this.#session.stop());
-    addEventListener("pageshow", ({ persisted }) => persisted && this.#settings.auto && this.start());
+    this.#windows = windows.map((settings) => this.#window(settings));
+    this.#active = this.#windows[active];
+    this.#listen(canvas);
+    this.#choose(this.#active);
     setInterval(() => this.#tick(), TICK_MS);
-    this.#showColours();
-    this.#chosen();
-    this.#changed();
   }
 
-  /** Make a job for what was chosen, and show it. */
+  /** Make jobs for all windows that are to start by themselves. */
+  startAll() {
+    for (const window of this.#windows) if (window.settings.proof || window.settings.auto) window.start();
+    this.#remember();
+  }
+
   start() {
-    const refusal = this.#unreadable();
-    if (refusal) {
-      this.#problem({ ...refusal, retryAtMs: null });
-      return;
-    }
-    const lines = this.#linesToKeep();
-    const settings = { ...this.#settings };
-    const request = configureRequest(settings, lines, this.#controls.highest);
-    this.#asked = this.#choice();
-    this.#remember({ auto: true });
-    this.#panel.write("note", "");
-    this.#session.start({ request, settings, lines });
-  }
-
-  /** What a request cannot even be made of. */
-  #unreadable() {
-    const { view, channel, historic, start, end } = this.#settings;
-    if (view !== MULTICHANNEL && !Number.isFinite(channel)) {
-      return { sentence: "Enter the number of a channel.", detail: "channels" };
-    }
-    const wrong = historic && (Number.isNaN(start) ? "start" : Number.isNaN(end) ? "end" : null);
-    if (!wrong) return null;
-    return { sentence: `The ${wrong} is no time; write it like 2026-01-31 10:00:00, in UTC.`, detail: `${wrong}_time` };
+    this.#active.start();
+    this.#remember();
   }
 
   /** Follow what is recorded, beside the picture. */
@@ -139,115 +117,282 @@ class App {
     }
   }
 
-  #end() {
-    this.#session.stop();
-    this.#remember({ auto: false });
-    this.#asked = "";
+  /** @param {HTMLCanvasElement} canvas */
+  #listen(canvas) {
+    const on = (/** @type {string} */ id, /** @type {() => void} */ act) => element(id).addEventListener("click", act);
+    on("recordings-retry", () => this.#recordings.ask());
+    on("stop", () => this.#end());
+    on("fit", () => this.#fit());
+    on("new-window", () => this.#open({ ...this.#active.settings, auto: false }));
+    on("layout", () => this.#lay(this.#layout === "tabs" ? "split" : "tabs"));
+    on("zoom-out", () => this.#zoomOut());
+    on("spectrum-toggle", () => this.#toggleSpectrum());
+    on("export-png", () => this.#exportImage());
+    on("export-hdf5", () => this.#exportNumbers(asHdf5, "h5"));
+    on("export-segy", () => this.#exportNumbers(asSegy, "sgy"));
+    const span = /** @type {HTMLSelectElement} */ (element("timeline-span"));
+    span.addEventListener("change", () => this.#recordings.look(Number(span.value), 0));
+    on("earlier", () => this.#recordings.look(Number(span.value), 1));
+    on("later", () => this.#recordings.look(Number(span.value), -1));
+    installTheme(this.#root, /** @type {HTMLButtonElement} */ (element("theme")), () => {
+      this.#picture.setTheme(this.#root.dataset.theme);
+      this.#showPanes();
+    });
+    addEventListener("pagehide", () => this.#windows.forEach((window) => window.leave()));
+    addEventListener("pageshow", ({ persisted }) => persisted && this.startAll());
+    if (!this.#plot) return;
+    const plot = this.#plot;
+    plot.onRead = () => this.#showSpectrum();
+    new ZoomBox(canvas, element("zoom-box"), () => plot.position, (box) => this.#zoom(box));
+    canvas.addEventListener("dblclick", () => this.#openChannel());
+    installKeys(canvas, /** @type {HTMLDialogElement} */ (element("keys-dialog")), element("keys"), {
+      Enter: () => this.#openChannel(), Backspace: () => this.#zoomOut(), p: () => this.#toggleSpectrum(),
+      " ": () => this.#player.toggle(),
+    });
+  }
+
+  /** @param {Settings} settings */
+  #window(settings) {
+    return new LiveWindow(
+      settings,
+      { api: this.#api, now: () => this.#clock.now(), room: this.#picture, highest: () => this.#controls.highest },
+      {
+        changed: (window) => this.#changed(window),
+        job: (window) => this.#job(window),
+        lines: (window) => this.#lines(window),
+        colours: (window) => this.#showColours(window),
+        settings: (window) => {
+          if (window === this.#active) this.#controls.show(window.settings);
+          this.#showColours(window);
+          this.#remember();
+        },
+      },
+    );
+  }
+
+  /** @param {Settings} settings of a new window, which is looked at from now on @returns {LiveWindow} */
+  #open(settings) {
+    const window = this.#window(settings);
+    this.#windows.push(window);
+    this.#choose(window);
+    return window;
+  }
+
+  /** @param {LiveWindow} window */
+  #close(window) {
+    if (this.#windows.length === 1) return;
+    const at = this.#windows.indexOf(window);
+    this.#windows.splice(at, 1);
+    window.stop();
+    this.#choose(window === this.#active ? this.#windows[Math.min(at, this.#windows.length - 1)] : this.#active);
+  }
+
+  /** Look at a window: picture, controls and figures are its own from now on. @param {LiveWindow} window */
+  #choose(window) {
+    this.#active = window;
+    this.#controls.show(window.settings);
+    this.#showPanes();
+    if (this.#layout === "tabs") this.#show(window);
+    this.#tabs.show(this.#windows, window);
     this.#panel.noJob();
-    this.#changed();
+    if (window.job) this.#panel.job(window.job);
+    this.#showColours(window);
+    this.#problem();
+    this.#chosen();
+    this.#remember();
+    this.#changed(window);
   }
 
-  #again() {
-    if (this.#session.state === "reconnecting" || this.#asked === this.#choice()) this.#session.again();
-    else this.start();
-  }
-
-  /** What a job would be made of; lines that follow from the picture's size are not of the operator's choice. */
-  #choice() {
-    return JSON.stringify(configureRequest(this.#settings, this.#settings.height ?? 0, this.#controls.highest));
-  }
-
-  #linesToKeep() {
-    const { height, lps, historic } = this.#settings;
-    if (height !== null) return height;
-    if (historic) return this.#picture.height;
-    return Math.min(this.#picture.height, Math.max(FEWEST_LINES, Math.round(SPAN_S * (lps ?? LIVE_RATE))));
-  }
-
-  /**
-   * Lines of a job that the picture holds: as many as were asked for; of recordings all, where that was not chosen.
-   * @param {import("./api.js").JobAnswer} job @param {import("./session.js").Order} order
-   */
-  #linesOf(job, { settings, lines }) {
-    const { historic, height, start, end, view } = settings;
-    if (!historic || height !== null || start === null || end === null) return lines;
-    const values = view === MULTICHANNEL ? job.channel_amount : job.frequencies_amount;
-    return Math.max(1, Math.min(Math.ceil((end - start) / job.lines_dt), this.#picture.most(values)));
-  }
-
-  /** @param {import("./api.js").JobAnswer} job @param {import("./session.js").Order} order */
-  #newJob(job, order) {
-    const { settings } = order;
-    const keep = this.#linesOf(job, order);
-    const lines = new Lines(job, keep, settings.historic);
-    const { ring, grid } = lines;
+  /** Have the large picture show a window's lines, and nothing of those before. @param {LiveWindow} window */
+  #show(window) {
+    const { lines, columns } = window;
+    this.#drawn = window;
     try {
-      this.#picture.show(ring);
+      if (lines && columns) {
+        this.#showColours(window);
+        this.#picture.show(lines.ring);
+        this.#plot?.show({ ...lines, columns });
+      } else {
+        this.#picture.clear();
+        this.#plot?.clear();
+      }
     } catch (error) {
       if (!(error instanceof PictureError)) throw error;
-      this.#end();
-      this.#problem({ sentence: error.message, detail: "displayInfo", retryAtMs: null });
-      return;
+      this.#picture.clear();
+      window.refuse(error);
     }
-    this.#lines = lines;
-    this.#panel.job(job);
-    if (settings.height === null) this.#controls.hint("height", keep);
-    const columns = settings.view === MULTICHANNEL ? channelColumns(job) : frequencyColumns(job);
-    this.#plot?.show({ ring, grid, columns });
   }
 
-  /** Have something done to the lines, and show what comes of it. @param {(lines: Lines, now: number) => unknown} act */
-  #take(act) {
-    const lines = this.#lines;
-    if (!lines) return;
-    const before = lines.received;
-    act(lines, this.#clock.now());
-    const { received } = lines;
-    if (received === before) return;
-    if (before === 0 || (before < SETTLED_LINES && received >= SETTLED_LINES)) this.#suit();
-    this.#picture.redraw();
+  /** @param {import("./address.js").Layout} layout */
+  #lay(layout) {
+    this.#layout = layout;
+    this.#drawn = null;
+    this.#choose(this.#active);
+  }
+
+  /** @param {LiveWindow} window */
+  #enlarge(window) {
+    this.#active = window;
+    this.#lay("tabs");
+  }
+
+  #showPanes() {
+    if (!this.#active) return;
+    const split = this.#layout === "split";
+    document.body.classList.toggle("split", split);
+    const button = element("layout");
+    button.textContent = split ? "One at a time" : "Side by side";
+    this.#panes.show(split ? this.#windows : [], this.#active, this.#root.dataset.theme);
+  }
+
+  /** @param {LiveWindow} window @throws {PictureError} when it cannot be shown */
+  #job(window) {
+    if (this.#panes.open) this.#panes.job(window);
+    if (window === this.#active) {
+      if (window.job) this.#panel.job(window.job);
+      const keep = window.lines?.ring.lines;
+      if (window.settings.height === null && keep) this.#controls.hint("height", keep);
+      if (this.#layout === "tabs") this.#show(window);
+    }
+    this.#tabs.said(window);
+  }
+
+  /** @param {LiveWindow} window */
+  #lines(window) {
+    if (this.#panes.open) this.#panes.redraw(window);
+    else if (window === this.#drawn) this.#picture.redraw();
+  }
+
+  /** The picture ends elsewhere in its recording. */
+  #moved() {
+    this.#lines(this.#active);
+    this.#changed(this.#active);
+  }
+
+  #end() {
+    this.#active.stop();
+    this.#panel.noJob();
+    this.#remember();
   }
 
   #edited() {
-    const { view, historic } = this.#settings;
-    this.#settings = this.#controls.read(this.#settings);
-    if (this.#settings.historic && !historic) this.#offerRange();
-    this.#remember({});
-    this.#showColours();
+    const window = this.#active;
+    const { view, historic } = window.settings;
+    window.settings = this.#controls.read(window.settings);
+    if (window.settings.historic && !historic) this.#offerRange();
+    if (window.playback) window.playback.speed = window.settings.playrate;
+    this.#remember();
+    this.#showColours(window);
     this.#chosen();
-    this.#changed();
+    this.#changed(window);
     // Another picture, or back to the present, is what an operator wants to see now and not after another step.
-    const other = this.#settings.view !== view || (historic && !this.#settings.historic);
-    if (other && this.#session.job && (this.#settings.historic || historic || this.#session.running)) this.start();
+    const now = window.settings;
+    const other = now.view !== view || (historic && !now.historic);
+    if (other && window.hasJob && (now.historic || historic || window.running)) this.start();
   }
 
-  /** The newest recordings, until others are picked. */
-  #offerRange() {
-    if (this.#settings.start !== null || this.#settings.end !== null) return;
-    const newest = this.#recordings.known?.recorded.at(-1);
-    const end = Math.floor(newest?.[1] ?? this.#clock.now() / 1000 - RECORDED_AFTER_S);
-    const start = Math.max(end - OFFERED_S, Math.ceil(newest?.[0] ?? -Infinity));
-    Object.assign(this.#settings, { start: Math.min(start, end - 1), end });
-    this.#controls.show(this.#settings);
-  }
-
-  /** @param {number} start s since 1970 @param {number} end */
-  #pick(start, end) {
-    Object.assign(this.#settings, { historic: true, start, end });
-    this.#controls.show(this.#settings);
+  /** Choose all of this, and show it. @param {Settings} settings */
+  #take(settings) {
+    this.#active.settings = settings;
+    this.#controls.show(settings);
+    this.#showColours(this.#active);
     this.#chosen();
     this.start();
   }
 
+  /** The newest recordings, until others are picked. */
+  #offerRange() {
+    const { settings } = this.#active;
+    if (settings.start !== null || settings.end !== null) return;
+    const newest = this.#recordings.known?.recorded.at(-1);
+    const end = Math.floor(newest?.[1] ?? this.#clock.now() / 1000 - RECORDED_AFTER_S);
+    const start = Math.max(end - OFFERED_S, Math.ceil(newest?.[0] ?? -Infinity));
+    Object.assign(settings, { start: Math.min(start, end - 1), end });
+    this.#controls.show(settings);
+  }
+
+  /** @param {number} start s since 1970 @param {number} end */
+  #pick(start, end) {
+    this.#take({ ...this.#active.settings, historic: true, start, end });
+  }
+
   #chosen() {
-    const { historic, start, end } = this.#settings;
+    const { historic, start, end } = this.#active.settings;
     this.#timeline.choose(historic && start !== null && end !== null ? [start, end] : null);
+  }
+
+  /** @param {import("./zoom.js").Box} box */
+  #zoom(box) {
+    const changes = zoomed(this.#active, box);
+    if (!changes) return;
+    this.#active.zooms.push({ ...this.#active.settings });
+    this.#take({ ...this.#active.settings, ...changes });
+  }
+
+  #zoomOut() {
+    const before = this.#active.zooms.pop();
+    if (before) this.#take(before);
+  }
+
+  /** A window of its own for the channel under the cursor. */
+  #openChannel() {
+    const { settings, columns } = this.#active;
+    const position = this.#plot?.position;
+    if (!columns || !position || settings.view === SINGLE_CHANNEL) return;
+    const channel = columns.channel(Math.floor(position.x * columns.count));
+    this.#open({ ...settings, view: SINGLE_CHANNEL, channel, lo: null, hi: null, height: null });
+    this.start();
+  }
+
+  #toggleSpectrum() {
+    this.#spectrum.open = !this.#spectrum.open;
+    this.#showSpectrum();
+  }
+
+  #showSpectrum() {
+    if (!this.#spectrum.open) return;
+    const { lines, columns, job, settings } = this.#active;
+    const position = this.#plot?.position;
+    if (!lines || !columns || !job) return;
+    const { units } = job.metadata;
+    const column = position ? Math.floor(position.x * columns.count) : 0;
+    const row = position ? rowAt(lines.ring, position.y) : (lines.ring.bottom ?? -1);
+    const spectrum = settings.view === WATERFALL ? null : lines.spectra.at(column, row);
+    const title = spectrum
+      ? `Channel ${spectrum.channel} at ${dateTime(lines.grid.centreMs(spectrum.row)).slice(11)} UTC`
+      : settings.view === WATERFALL
+        ? `A waterfall carries no spectrum. Press Enter on the picture to open channel ${columns.channel(column)}.`
+        : "No line under the cursor.";
+    this.#spectrum.show(spectrum, title, `PSD, dB re 1 ${units}/√Hz, over Hz`, job.job_id);
+  }
+
+  async #exportImage() {
+    const seen = this.#visible();
+    if (!seen) return;
+    const { settings, job } = this.#active;
+    const { fs, units } = job?.metadata ?? { fs: 0, units: "" };
+    const caption = `${element("fibre").textContent} · job ${seen.job} · ${fs} samples/s · ${units} · ${settings.cmap} · last line ${dateTime(Number(seen.timesNs[seen.rows - 1] / 1_000_000n))} UTC`;
+    const image = await png(element("plot"), this.#picture.drawNow(), caption);
+    save(image, fileName(seen, "png"));
+  }
+
+  /** @param {(seen: import("./visible.js").Visible) => Blob} write @param {string} ending */
+  #exportNumbers(write, ending) {
+    const seen = this.#visible();
+    if (seen) save(write(seen), fileName(seen, ending));
+  }
+
+  #visible() {
+    const seen = visible(this.#active, this.#plot?.fibreStart ?? NaN);
+    if (!seen) this.#panel.write("note", "Nothing is shown yet that could be exported.");
+    return seen;
   }
 
   /** @param {import("./recordings.js").Known} known */
   #recorded(known) {
     this.#unrecorded("", "");
     this.#timeline.show(known);
+    /** @type {HTMLButtonElement} */ (element("later")).disabled = this.#recordings.present;
   }
 
   /** @param {string} sentence why it is not known what is recorded @param {string} detail */
@@ -257,80 +402,89 @@ class App {
     element("timeline").classList.toggle("unknown", sentence !== "");
   }
 
-  /** Take the range from what is on the screen, where none was chosen. */
-  #suit() {
-    const suitable = this.#lines && suitableRange(this.#lines.ring);
-    if (!suitable || this.#settings.proof) return;
-    this.#suitable = suitable;
-    this.#controls.hint("lo", suitable.low);
-    this.#controls.hint("hi", suitable.high);
-    this.#showColours();
-  }
-
   #fit() {
-    this.#suit();
-    this.#remember({ lo: this.#suitable.low, hi: this.#suitable.high });
-    this.#controls.show(this.#settings);
-    this.#showColours();
+    const window = this.#active;
+    window.suit();
+    Object.assign(window.settings, { lo: window.suitable.low, hi: window.suitable.high });
+    this.#controls.show(window.settings);
+    this.#showColours(window);
+    this.#remember();
   }
 
-  /** Draw as a command wants it; what it leaves open stays as it is. @param {Record<string, any>} display */
-  #display({ colormap, caxis }) {
-    if (this.#settings.proof) return;
-    this.#remember({ ...(colormap && { cmap: colormap }), ...(caxis && { lo: caxis.min, hi: caxis.max }) });
-    this.#controls.show(this.#settings);
-    this.#showColours();
-  }
-
-  #showColours() {
-    const { cmap, lo, hi } = this.#settings;
+  /** @param {LiveWindow} window */
+  #showColours(window) {
+    if (this.#panes.open) this.#panes.colours(window);
+    if (window !== this.#active) return;
+    const { settings: { cmap }, range, suitable } = window;
+    if (window.lines?.received) {
+      this.#controls.hint("lo", suitable.low);
+      this.#controls.hint("hi", suitable.high);
+    }
     this.#picture.setColours(cmap);
     this.#plot?.setColours(cmap);
-    const range = rangeOf(lo, hi, this.#suitable);
     this.#controls.mark("hi", range === null);
     if (!range) return;
     this.#picture.setRange(range.low, range.high);
     this.#plot?.setRange(range.low, range.high);
   }
 
-  /** @param {import("./session.js").Problem | null} problem */
-  #problem(problem) {
+  #problem() {
+    const { problem } = this.#active;
     this.#panel.problem(problem);
     this.#controls.blame(problem?.detail ?? "");
   }
 
-  /** @param {Partial<Settings>} changes */
-  #remember(changes) {
-    Object.assign(this.#settings, changes);
-    history.replaceState(null, "", writeSettings(this.#settings, location.search));
+  #remember() {
+    const windows = this.#windows.map(({ settings }) => settings);
+    const active = this.#windows.indexOf(this.#active);
+    history.replaceState(null, "", writeAddress({ windows, active, layout: this.#layout }, location.search));
   }
 
   /** Everything that changes with time alone. */
   #tick() {
-    const session = this.#session;
-    const now = this.#clock.now();
-    this.#panel.connection(session.state, session.detail);
-    this.#panel.tick();
-    const lines = session.job && this.#lines;
-    if (lines && lines.tick(now)) this.#picture.redraw();
-    this.#panel.write("complete", lines && session.state === "complete" ? `complete · ${lines.received} lines` : "");
-    this.#panel.behind(lines ? lines.behind(now) : "");
-    if (lines && lines.newestMs !== null) {
-      this.#panel.rate(lines.perSecond(now));
-      this.#panel.write("newest", dateTime(lines.newestMs));
-      this.#panel.missing(lines.ring.missing, lines.dropped);
+    for (const window of this.#windows) {
+      window.tick();
+      this.#tabs.said(window);
+      if (this.#panes.open) this.#panes.said(window);
     }
+    const { state, detail, lines, job, behind } = this.#active;
+    this.#panel.connection(state, detail);
+    this.#panel.tick();
+    this.#player.show();
+    const shown = job && lines;
+    this.#panel.write("complete", shown && state === "complete" ? `complete · ${lines.received} lines` : "");
+    this.#panel.behind(behind);
+    if (!shown || lines.newestMs === null) return;
+    this.#panel.rate(lines.perSecond(this.#clock.now()));
+    this.#panel.write("newest", dateTime(lines.newestMs));
+    this.#panel.missing(lines.ring.missing, lines.dropped);
   }
 
-  #changed() {
+  /** @type {import("./session.js").Problem | null} */ #toldProblem = null;
+
+  /** @param {LiveWindow} window */
+  #changed(window) {
+    if (window !== this.#active) {
+      this.#tabs.said(window);
+      return;
+    }
+    if (window.problem !== this.#toldProblem) {
+      this.#toldProblem = window.problem;
+      this.#problem();
+    }
+    this.#panel.write("note", window.note);
     this.#tick();
-    const { running, job } = this.#session;
-    const same = running && this.#asked === this.#choice();
-    this.#start.textContent = job ? "Apply" : "Start";
+    const { running, hasJob, state, asked, zooms } = window;
+    const same = running && asked;
+    this.#start.textContent = hasJob ? "Apply" : "Start";
     this.#start.disabled = same;
-    this.#play.textContent = this.#session.state === "complete" && this.#asked === this.#choice() ? "Play again" : "Play";
+    this.#play.textContent = state === "complete" && asked ? "Play again" : "Play";
     this.#play.disabled = same;
-    this.#stop.disabled = this.#session.state === "stopped";
+    this.#stop.disabled = state === "stopped";
+    /** @type {HTMLButtonElement} */ (element("zoom-out")).disabled = zooms.length === 0;
+    for (const kind of ["png", "hdf5", "segy"]) {
+      /** @type {HTMLButtonElement} */ (element(`export-${kind}`)).disabled = !window.lines || this.#panes.open;
+    }
   }
 }
 
@@ -347,23 +501,23 @@ function explain(sentence) {
   element("problem").hidden = false;
 }
 
-/** @returns {Settings} */
-function settingsOfAddress() {
+/** @returns {{ arrangement: Arrangement, wrong: string }} */
+function arrangementOfAddress() {
   try {
-    return readSettings(location.search);
+    return { arrangement: readAddress(location.search), wrong: "" };
   } catch (error) {
     if (!(error instanceof AddressError)) throw error;
-    explain(error.message);
-    return { ...DEFAULTS };
+    return { arrangement: { windows: [{ ...DEFAULTS }], active: 0, layout: "tabs" }, wrong: error.message };
   }
 }
 
 try {
-  const settings = settingsOfAddress();
-  const app = new App(settings);
-  if (settings.proof || settings.auto) app.start();
+  const { arrangement, wrong } = arrangementOfAddress();
+  const app = new App(arrangement, new URLSearchParams(location.search).get("draw") === "plain");
+  app.startAll();
   app.describeFibre();
-  if (!settings.proof) app.followRecordings();
+  if (!arrangement.windows[arrangement.active].proof) app.followRecordings();
+  if (wrong) explain(wrong);
 } catch (error) {
   if (!(error instanceof PictureError)) throw error;
   explain(error.message);

@@ -13,7 +13,7 @@ export class Panel {
   /** @param {(id: string) => HTMLElement} element @param {() => void} again asked to try again */
   constructor(element, again) {
     this.#page = element;
-    element("retry").addEventListener("click", again);
+    element("retry").addEventListener("click", () => again());
   }
 
   /** @param {string} id @param {string} text */
@@ -22,7 +22,7 @@ export class Panel {
     if (element.textContent !== text) element.textContent = text;
   }
 
-  /** @param {import("./session.js").State} state @param {string} detail */
+  /** @param {import("./window.js").LiveWindow["state"]} state @param {string} detail */
   connection(state, detail) {
     this.write("connection", state);
     this.write("connection-detail", detail);
@@ -43,11 +43,13 @@ export class Panel {
     this.write("dx", `${tidy(dx)} m`);
     this.write("units", units);
     this.write("rate", `${tidy(1 / lines_dt)} lines/s expected`);
-    if (lowered) this.write("note", lowered.reason);
+    this.#page("lowered").textContent = lowered?.reason ?? "";
   }
 
   noJob() {
     for (const id of ["job", "rate", "newest", "missing"]) this.write(id, UNKNOWN);
+    this.write("lowered", "");
+    this.#page("missing").classList.remove("bad");
   }
 
   /** @param {number} perSecond lines/s; NaN when not known yet */

@@ -7,6 +7,7 @@
 import { colourTable } from "./colours.js";
 import { Frames } from "./frames.js";
 import { PROOF_MARKS, themeMarks } from "./marks.js";
+import { Painter } from "./painter.js";
 import { PictureError, Renderer } from "./renderer.js";
 
 /** @typedef {import("./ring.js").Ring} Ring */
@@ -14,28 +15,54 @@ import { PictureError, Renderer } from "./renderer.js";
 /** Pixels of the strip: 31 bits of the row number, the most significant first, and a bit that makes the sum odd. */
 export const STRIP = 32;
 
+/** @typedef {{ height: number, most: (values: number) => number }} Room what a picture of its size can hold */
+
 export class Picture {
   #canvas;
   #proof;
   #renderer;
   #frames;
+  /** @type {ResizeObserver | null} */ #resizes = null;
 
   /**
    * @param {HTMLCanvasElement} canvas @param {boolean} proof @param {() => void} drawn called after each frame
+   * @param {boolean} [plain] draw without the graphics system, as is done by itself where there is none
    * @throws {PictureError} when this browser cannot draw it
    */
-  constructor(canvas, proof, drawn) {
+  constructor(canvas, proof, drawn, plain = false) {
     this.#canvas = canvas;
     this.#proof = proof;
-    this.#renderer = new Renderer(canvas);
+    this.#renderer = plain ? new Painter(canvas) : rendererOf(canvas);
+    canvas.dataset.drawnBy = this.#renderer.kind;
     this.#frames = new Frames(() => {
       this.#renderer.draw();
       drawn();
-    }, () => this.#renderer.busy);
+      canvas.dataset.frames = String(this.#renderer.frames);
+    }, () => this.#renderer.busy, proof ? () => 0 : restWanted);
     this.#renderer.onRestored = () => this.redraw();
     this.#renderer.setStrip(proof ? STRIP : 0);
     if (proof) this.#renderer.setMarks(PROOF_MARKS);
-    else new ResizeObserver(([entry]) => this.#fit(entry)).observe(canvas);
+    else {
+      this.#resizes = new ResizeObserver(([entry]) => this.#fit(entry));
+      this.#resizes.observe(canvas);
+    }
+  }
+
+  /** Textures that live now; they must not grow in number however often another picture is shown. */
+  get textures() {
+    return this.#renderer.textures;
+  }
+
+  /** Draw this very frame, so that what reads the canvas next finds it. @returns {HTMLCanvasElement} */
+  drawNow() {
+    this.#renderer.draw();
+    return this.#canvas;
+  }
+
+  /** Draw no more. */
+  end() {
+    this.#resizes?.disconnect();
+    this.#frames.end();
   }
 
   /** Lines that suit the size of the picture: one pixel each. */
@@ -52,6 +79,12 @@ export class Picture {
   show(ring) {
     if (this.#proof) this.#measureProof(ring);
     this.#renderer.show(ring);
+    this.#frames.now();
+  }
+
+  /** Show nothing from now on. */
+  clear() {
+    this.#renderer.clear();
     this.#frames.now();
   }
 
@@ -108,4 +141,16 @@ export class Picture {
     this.#canvas.style.width = `${width}px`;
     this.#canvas.style.height = `${ring.lines}px`;
   }
+}
+
+/** @param {HTMLCanvasElement} canvas @returns {Renderer | Painter} */
+function rendererOf(canvas) {
+  return Renderer.offered(canvas) ? new Renderer(canvas) : new Painter(canvas);
+}
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** ms from frame to frame at least: who wants little motion gets a picture that moves once a second. */
+function restWanted() {
+  return still.matches ? 1000 : 0;
 }

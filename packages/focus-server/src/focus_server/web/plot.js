@@ -24,6 +24,8 @@ export class Plot {
   /** @type {Scene | null} */ #scene = null;
   #range = { low: 0, high: 1 };
   #fibreStart = NaN;
+  /** What to do when the cursor reads something else. @type {() => void} */
+  onRead = () => {};
 
   /** @param {(id: string) => HTMLElement} element finds a part of the page */
   constructor(element) {
@@ -33,6 +35,24 @@ export class Plot {
     this.#levels = new Axis(element("level-axis"), "top");
     this.#cursor = new Cursor(element("canvas"), element("upright"), element("level"), () => this.#read());
     new ResizeObserver(() => this.#fixedAxes()).observe(element("plot"));
+  }
+
+  /** m; NaN when not known */
+  get fibreStart() {
+    return this.#fibreStart;
+  }
+
+  /** Where it is pointed at. */
+  get position() {
+    return this.#cursor.position;
+  }
+
+  /** Show no lines any more. */
+  clear() {
+    this.#scene = null;
+    for (const id of ["title", "level-unit", "column-unit", "distance-unit"]) this.#page(id).textContent = "";
+    for (const axis of [this.#time, ...this.#below]) axis.show([]);
+    this.#read();
   }
 
   /** @param {number} metres where the fibre begins */
@@ -78,6 +98,7 @@ export class Plot {
   #read() {
     const { position } = this.#cursor;
     this.#page("readout").textContent = position && this.#scene ? readout(this.#scene, position, this.#fibreStart) : POINT_AT_IT;
+    this.onRead();
   }
 
   #title() {
@@ -110,13 +131,13 @@ export class Plot {
 
   #timeAxis() {
     if (!this.#scene) return;
-    if (this.#scene.ring.newest === null) {
+    if (this.#scene.ring.bottom === null) {
       this.#time.show([]);
       return;
     }
     const { ring, grid } = this.#scene;
-    const newest = /** @type {number} */ (ring.newest);
-    const bottom = grid.centreMs(newest) + grid.lineSeconds * 500;
+    const row = /** @type {number} */ (ring.bottom);
+    const bottom = grid.centreMs(row) + grid.lineSeconds * 500;
     const span = grid.lineSeconds * 1000 * ring.lines;
     const step = timeStep(0, span, this.#time.room(DOWN_GAP));
     const at = (/** @type {number} */ ms) => 1 - (bottom - ms) / span;

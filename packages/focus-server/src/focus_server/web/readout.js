@@ -22,8 +22,8 @@ const LOWEST_LEVEL = -1000;
  */
 export function readout({ ring, grid, columns }, { x, y }, fibreStart) {
   const column = Math.floor(x * columns.count);
-  const row = (ring.newest ?? -1) - (ring.lines - 1 - Math.floor(y * ring.lines));
-  const state = row < 0 ? "empty" : ring.stateOf(row);
+  const row = rowAt(ring, y);
+  const state = row < 0 || (ring.bottom ?? -1) - row >= ring.depth ? "empty" : ring.stateOf(row);
   const what = columns.what(column);
   const where = columns.where(column, fibreStart);
   if (state === "empty") return joined(what, where, "no line yet");
@@ -43,4 +43,12 @@ function levelText(level, unit) {
   if (level === ABSENT_LEVEL) return "has not come";
   if (level < LOWEST_LEVEL) return "amplitude 0";
   return `${level.toFixed(1).replace("-", "−")} dB re ${unit}`;
+}
+
+/**
+ * @param {import("./ring.js").Ring} ring @param {number} y 0..1 from the top of the picture
+ * @returns {number} row there; below 0 when there is none
+ */
+export function rowAt(ring, y) {
+  return (ring.bottom ?? -1) - (ring.lines - 1 - Math.floor(y * ring.lines));
 }

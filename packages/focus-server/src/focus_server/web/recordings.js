@@ -10,7 +10,7 @@ import { ApiError } from "./api.js";
  * @property {Span[]} recorded in order
  */
 
-/** s that the strip spans. */
+/** s that the strip spans, when nothing else was chosen. */
 export const WINDOW_S = 600;
 const EVERY_MS = 10_000;
 const UNAVAILABLE = 503;
@@ -22,6 +22,8 @@ export class Recordings {
   #failed;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #timer;
   #attempt = 0;
+  #spanS = WINDOW_S;
+  /** @type {number | null} s since 1970; null for the present */ #end = null;
   /** @type {Known | null} as far as it is known */ known = null;
 
   /**
@@ -35,12 +37,26 @@ export class Recordings {
     this.#failed = failed;
   }
 
+  /** Look at another time. @param {number} spanS @param {number} back whole spans to go back, below 0 forth */
+  look(spanS, back) {
+    const now = this.#now() / 1000;
+    const end = (this.#end ?? now) - back * spanS;
+    this.#end = back === 0 || end >= now ? null : end;
+    this.#spanS = spanS;
+    return this.ask();
+  }
+
+  /** Whether it goes on with the present. */
+  get present() {
+    return this.#end === null;
+  }
+
   /** Ask now, and from now on every few seconds. */
   async ask() {
     const attempt = ++this.#attempt;
     clearTimeout(this.#timer);
-    const end = this.#now() / 1000;
-    /** @type {Span} */ const window = [end - WINDOW_S, end];
+    const end = this.#end ?? this.#now() / 1000;
+    /** @type {Span} */ const window = [end - this.#spanS, end];
     try {
       const recorded = await this.#api.recordings(...window);
       if (attempt === this.#attempt) this.#told((this.known = { window, recorded }));

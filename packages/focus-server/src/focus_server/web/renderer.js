@@ -15,6 +15,8 @@ export { PictureError };
 /** @typedef {readonly [number, number, number]} Rgb 0..1 */
 /** @typedef {{ empty: Rgb, gap: Rgb, gapStripe: Rgb, noValue: Rgb }} Marks how a picture shows what is not there */
 
+/** @type {WebGLContextAttributes} */
+const CONTEXT = { alpha: false, antialias: false, depth: false, stencil: false };
 const LEVELS_UNIT = 0;
 const ROWS_UNIT = 1;
 const COLOURS_UNIT = 2;
@@ -23,9 +25,14 @@ const DRAWN_UNIT = 3;
 const MOST_VALUES = 2 ** 25;
 
 export class Renderer {
+  /** Whether this browser can draw so; asked on the canvas itself, which is then bound to it. @param {HTMLCanvasElement} canvas */
+  static offered(canvas) {
+    return canvas.getContext("webgl2", CONTEXT) !== null;
+  }
+
   /** @param {HTMLCanvasElement} canvas @throws {PictureError} without WebGL2 */
   constructor(canvas) {
-    const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false, stencil: false });
+    const gl = canvas.getContext("webgl2", CONTEXT);
     if (!gl) throw new PictureError("This browser offers no WebGL2, which the picture needs; use a current browser.");
     this.#gl = gl;
     this.#canvas = canvas;
@@ -55,6 +62,13 @@ export class Renderer {
   #redraw = true;
   /** Frames drawn since the page was loaded. */
   frames = 0;
+  /** Textures that live now. */
+  get textures() {
+    return this.#textures.filter((texture) => this.#gl.isTexture(texture)).length;
+  }
+
+  /** What draws, for those who ask. */
+  kind = "WebGL2";
   /** Called when the picture must be drawn again although nothing changed. @type {() => void} */
   onRestored = () => {};
 
@@ -98,6 +112,11 @@ export class Renderer {
     ring.markAllDirty();
   }
 
+  /** Show nothing. */
+  clear() {
+    this.#ring = null;
+  }
+
   /** @param {Uint8Array} table 256 × RGBA */
   setColours(table) {
     this.#table = table;
@@ -120,6 +139,7 @@ export class Renderer {
   setMarks(marks) {
     this.#empty = marks.empty;
     this.#liner.set("u_empty", (gl, place) => gl.uniform3fv(place, marks.empty));
+    this.#screen.set("u_empty", (gl, place) => gl.uniform3fv(place, marks.empty));
     this.#liner.set("u_gap", (gl, place) => gl.uniform3fv(place, marks.gap));
     this.#liner.set("u_gap_stripe", (gl, place) => gl.uniform3fv(place, marks.gapStripe));
     this.#liner.set("u_no_value", (gl, place) => gl.uniform3fv(place, marks.noValue));
@@ -141,6 +161,7 @@ export class Renderer {
       this.#drawChanged(ring, this.#upload(ring));
       this.#drawLines(ring);
     } else {
+      gl.viewport(0, 0, this.#canvas.width, this.#canvas.height);
       gl.clearColor(...this.#empty, 1);
       gl.clear(gl.COLOR_BUFFER_BIT);
     }
@@ -157,7 +178,8 @@ export class Renderer {
     const { height } = this.#canvas;
     this.#screen.setInt("u_height", height);
     this.#screen.set("u_scale", (on, place) => on.uniform1f(place, ring.lines / height));
-    this.#screen.setInt("u_slot", ring.newest === null ? 0 : ring.slot(ring.newest));
+    this.#screen.setInt("u_slot", ring.bottom === null ? 0 : ring.slot(ring.bottom));
+    this.#screen.setInt("u_depth", ring.depth);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 

@@ -28,6 +28,8 @@ export class Ring {
     this.rows = new Int32Array(lines).fill(EMPTY);
     /** @type {number | null} newest row number */
     this.newest = null;
+    /** @type {number | null} row that the picture ends with while it stands still; null to end with the newest */
+    this.held = null;
     /** Lines between the first and the newest that have not come (yet). */
     this.missing = 0;
     /** @type {Set<number>} slots that changed since they were last taken */
@@ -52,6 +54,17 @@ export class Ring {
     writeLevels(amplitudes, this.levels, slot * this.bins);
     this.#dirty.add(slot);
     return true;
+  }
+
+  /** @returns {number | null} row at the bottom of the picture */
+  get bottom() {
+    return this.held ?? this.newest;
+  }
+
+  /** Rows from the bottom upwards that are still kept; what stood above them was overwritten by newer ones. */
+  get depth() {
+    if (this.newest === null || this.held === null) return this.lines;
+    return Math.max(0, Math.min(this.lines, this.lines - (this.newest - this.held)));
   }
 
   /** @param {number} row */

@@ -4,9 +4,10 @@
  * help, and ends the job when it is no longer looked at. What happens is told to `events`; nothing here draws.
  */
 
-import { ApiError } from "./api.js";
+import { ApiError, randomKey } from "./api.js";
 import { COMPLETE } from "./connection.js";
 import { readDataStream } from "./datastream.js";
+import { WATERFALL } from "./settings.js";
 import { Streams } from "./streams.js";
 
 /** @typedef {import("./api.js").Api} Api */
@@ -141,8 +142,7 @@ export class Session {
     this.#to("connecting", "waiting for the first line");
     this.#events.job(job, order);
     if (this.#job !== job) return; // it was stopped because it cannot be shown
-    const lineS = job.lines_dt / (order.settings.historic ? (order.settings.playrate ?? 1) : 1);
-    const patienceMs = 1000 * Math.max(PATIENCE_S, 3 * lineS);
+    const patienceMs = 1000 * Math.max(PATIENCE_S, 3 * job.lines_dt);
     const urls = [...Array(job.stream_amount).keys()].map((stream) => this.#api.streamUrl(job.job_id, stream));
     this.#streams = new Streams(urls, this.#hooks(job), patienceMs);
     this.#streams.open();
@@ -176,9 +176,7 @@ export class Session {
     let message;
     try {
       message = readDataStream(data);
-      if (message.rows && message.bins !== job.frequencies_amount) {
-        throw new Error(`it carries ${message.bins} bins, the job has ${job.frequencies_amount}`);
-      }
+      checkValues(message, job);
     } catch (error) {
       this.#fail("A message of the stream could not be read.", `${error instanceof Error ? error.message : error}`);
       return;
@@ -304,10 +302,10 @@ export class Session {
   }
 }
 
-/** A random key; crypto.randomUUID would need a secure context, which a plain address is not. */
-function randomKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+/** @param {DataStream} message @param {JobAnswer} job */
+function checkValues({ rows, bins, startChannel, endChannel }, job) {
+  const wanted = job.view_type === WATERFALL ? endChannel - startChannel + 1 : job.frequencies_amount;
+  if (rows && bins !== wanted) throw new Error(`it carries ${bins} values for each channel or line, the job has ${wanted}`);
 }
 
 /** @param {JobAnswer} job @returns {[number, number][]} first and last channel of each stream */

@@ -7,10 +7,10 @@ import { DEFAULT_NFFT, MAX_FREQUENCY } from "./limits.js";
 /** @typedef {import("./colours.js").ColourName} ColourName */
 /**
  * @typedef {object} Settings null means: not chosen
- * @property {number} view MULTICHANNEL or SINGLE_CHANNEL
+ * @property {number} view MULTICHANNEL, SINGLE_CHANNEL or WATERFALL
  * @property {boolean} historic play what was recorded from start to end; otherwise live
  * @property {number} channel of the single channel view
- * @property {number | null} cmin first channel of the multichannel view
+ * @property {number | null} cmin first channel of a view of many
  * @property {number | null} cmax last channel of it
  * @property {number} nfft samples of a window
  * @property {number | null} fmin Hz
@@ -20,7 +20,7 @@ import { DEFAULT_NFFT, MAX_FREQUENCY } from "./limits.js";
  * @property {number | null} duration s shown, as told to the server; follows from the others when not chosen
  * @property {number | null} start s since 1970; NaN when it was written and cannot be read
  * @property {number | null} end s since 1970; NaN likewise
- * @property {number | null} playrate times real time; as fast as it is read when not chosen
+ * @property {number | null} playrate times real time that a recording moves on the screen; at once when not chosen
  * @property {ColourName} cmap
  * @property {number | null} lo dB
  * @property {number | null} hi dB
@@ -32,10 +32,11 @@ export class AddressError extends Error {}
 
 export const MULTICHANNEL = 0;
 export const SINGLE_CHANNEL = 1;
-const VIEWS = Object.freeze([MULTICHANNEL, SINGLE_CHANNEL]);
+export const WATERFALL = 2;
+const VIEWS = Object.freeze([MULTICHANNEL, SINGLE_CHANNEL, WATERFALL]);
 /** lines/s of a live picture for which none were chosen. */
 export const LIVE_RATE = 20;
-/** Channels of a multichannel picture for which none were chosen. */
+/** Channels of a picture of many for which none were chosen. */
 const FEW_CHANNELS = 100;
 
 const NUMBERS = /** @type {const} */ ([
@@ -65,7 +66,9 @@ export function readSettings(search) {
   const view = parameters.get("view") ?? String(SINGLE_CHANNEL);
   settings.view = VIEWS.find((known) => String(known) === view) ?? -1;
   if (settings.view < 0) {
-    throw new AddressError(`This page shows view 0 (multichannel) and view 1 (single channel), not view ${view}.`);
+    throw new AddressError(
+      `This page shows view 0 (multichannel), view 1 (single channel) and view 2 (waterfall), not view ${view}.`,
+    );
   }
   for (const name of FLAGS) settings[name] = parameters.get(name) === "1";
   if (settings.proof) Object.assign(settings, PROOF_DEFAULTS);
@@ -100,7 +103,7 @@ export function writeSettings(settings, search) {
 }
 
 /**
- * The channels of a multichannel picture, with what was not chosen filled in.
+ * The channels of a picture of many, with what was not chosen filled in.
  * @param {Settings} settings @param {number} highest channel of the fibre, Infinity when not known
  * @returns {{ min: number, max: number }}
  */
@@ -114,26 +117,26 @@ export function channelRange({ cmin, cmax }, highest) {
  * @param {Settings} settings @param {number} lines shown @param {number} highest channel of the fibre
  */
 export function configureRequest(settings, lines, highest) {
-  const { view, channel, nfft, fmin, fmax, historic } = settings;
+  const { view, channel, historic, start, end } = settings;
   const lps = settings.lps ?? (historic ? null : LIVE_RATE);
-  const band = fmin === null && fmax === null ? null : { min: fmin ?? 0, max: fmax ?? MAX_FREQUENCY };
   const request = {
     view_type: String(view),
-    channels: view === MULTICHANNEL ? channelRange(settings, highest) : { min: channel, max: channel },
+    channels: view === SINGLE_CHANNEL ? { min: channel, max: channel } : channelRange(settings, highest),
     displayInfo: { height: lines },
-    displayTimeAxisDuration: settings.duration ?? (lps === null ? null : lines / lps),
-    nfftSelection: nfft,
-    frequencyRange: band,
+    ...(view === WATERFALL ? {} : spectrumOf(settings, lines, lps)),
     lines_per_second: lps,
   };
-  return historic ? { ...request, ...timesOf(settings) } : request;
+  return historic ? { ...request, start_time: start, end_time: end } : request;
 }
 
-/** @param {Settings} settings */
-function timesOf({ start, end, playrate, duration }) {
-  const span = start !== null && end !== null && end > start ? end - start : null;
-  const times = { start_time: start, end_time: end, displayTimeAxisDuration: duration ?? span };
-  return playrate === null ? times : { ...times, playrate };
+/** What a view has that shows a spectrum or is made of one. @param {Settings} settings @param {number} lines @param {number | null} lps */
+function spectrumOf({ nfft, fmin, fmax, duration, historic, start, end }, lines, lps) {
+  const span = historic && start !== null && end !== null && end > start ? end - start : null;
+  return {
+    displayTimeAxisDuration: duration ?? span ?? (lps === null ? null : lines / lps),
+    nfftSelection: nfft,
+    frequencyRange: fmin === null && fmax === null ? null : { min: fmin ?? 0, max: fmax ?? MAX_FREQUENCY },
+  };
 }
 
 /** @param {string} name @param {string} text */

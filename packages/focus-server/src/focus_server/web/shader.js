@@ -99,10 +99,13 @@ uniform sampler2D u_drawn;
 uniform int u_lines;
 uniform int u_height;     // canvas, pixels
 uniform float u_scale;    // lines to a pixel
-uniform int u_slot;       // of the newest row
+uniform int u_slot;       // of the row at the bottom
+uniform int u_depth;      // rows from the bottom upwards that are kept
+uniform vec3 u_empty;
 out vec4 colour;
 
 vec4 line_at(int x, int age) {
+  if (age >= u_depth) return vec4(u_empty, 0.0);
   int slot = u_slot - age;
   return texelFetch(u_drawn, ivec2(x, slot < 0 ? slot + u_lines : slot), 0);
 }
