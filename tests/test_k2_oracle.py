@@ -48,13 +48,16 @@ def test_exact_tells_no_two_numbers_alike():
     ]  # fmt: skip
 
 
+BROKEN = [
+    {"e": "aggTrade"}, {"p": 1.5}, {"p": "1.000000001"}, {"q": "NaN"}, {"s": ""}, {"T": 99999999999999999},
+    {"m": "yes"}, {"t": "1"},
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "frame",
-    [
-        "{", "[]", "1", '{"result": null, "id": 1}', json.dumps({**FRAME, "e": "aggTrade"}),
-        json.dumps({**FRAME, "p": 1.5}), json.dumps({**FRAME, "t": "1"}), json.dumps({**FRAME, "m": "x"}),
-    ],
-)  # fmt: skip
+    ["{", "[]", "1", '{"result": null, "id": 1}', *(json.dumps({**FRAME, **broken}) for broken in BROKEN)],
+)
 def test_what_is_no_trade_is_none(frame):
     assert trade_frame(frame) is None
     assert list(frames_seen(frame, NOW)) == []

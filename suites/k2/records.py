@@ -6,6 +6,7 @@ text. Schemas are the published ones, `trade.avsc` and `quote.avsc`.
 
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -21,6 +22,9 @@ from fullspan.ledger.hops import KafkaRecord
 
 EXCHANGE = "BINANCE"
 CURRENCIES = ("USDT", "USDC", "BUSD", "BTC", "ETH")
+PLAIN_DECIMAL = re.compile(r"\d{1,10}(\.\d{1,8})?")
+LATEST_MS = 4_102_444_800_000
+"""The year 2100."""
 SINGLE_OBJECT = b"\xc3\x01"
 REGISTERED = b"\x00"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -121,7 +125,10 @@ def trade_frame(frame: bytes | str) -> Mapping[str, Any] | None:
         return None
     texts = all(isinstance(document.get(name), str) for name in "spq")
     numbers = all(type(document.get(name)) is int for name in "tT")
-    return document if texts and numbers and isinstance(document.get("m"), bool) else None
+    if not (texts and numbers and isinstance(document.get("m"), bool)):
+        return None
+    exact = all(PLAIN_DECIMAL.fullmatch(document[name]) for name in "pq")
+    return document if exact and document["s"].isalnum() and document["T"] < LATEST_MS else None
 
 
 def kafka_seen(records: Sequence[KafkaRecord], moment: Moment) -> Iterator[Observation]:
