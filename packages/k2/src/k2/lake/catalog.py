@@ -9,6 +9,7 @@ from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.table import Table
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from k2.errors import LakeDown
 from k2.lake.tables import NAMESPACE, TableForm
@@ -30,7 +31,13 @@ def open_catalog(settings: LakeSettings) -> Catalog:
         if uri.startswith("sqlite:///"):
             Path(uri.removeprefix("sqlite:///").partition("?")[0]).parent.mkdir(parents=True, exist_ok=True)
         secrets = {name: value.get_secret_value() for name, value in settings.catalog_properties.items()}
-        return load_catalog(_NAME, type=kind, uri=uri, warehouse=_warehouse(settings.warehouse), **secrets)
+        options = {"type": kind, "uri": uri, "warehouse": _warehouse(settings.warehouse), **secrets}
+        try:
+            return load_catalog(_NAME, **options)
+        except OperationalError as error:
+            if "already exists" not in str(error):
+                raise
+            return load_catalog(_NAME, **options)  # two programs made the same file at once; now it is there
     except Exception as error:
         raise LakeDown(f"The catalogue {_public(uri)} cannot be opened: {_first_line(error)}.") from error
 

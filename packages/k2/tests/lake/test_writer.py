@@ -1,0 +1,314 @@
+"""The writer on a real Kafka: each record is stored once, whenever it is killed, stopped, locked out or fed nonsense."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from k2.bus.codecs import Codec
+from k2.bus.kafka import dead_letters_of, ensure_topics
+from k2.errors import LakeError
+from k2.lake import TRADES, LakeTable
+from k2.lake.catalog import open_catalog
+from k2.lake.crash import CRASH_POINTS
+from k2.lake.ingest import run_writers
+from k2.schema import TRADE, Trade
+from k2.settings import IngestSettings
+
+from .conftest import table_of, trade
+
+READY_S = 60
+KILLED = -signal.SIGKILL
+
+
+def encoded(row):
+    return Codec(TRADE).encode(Trade(**{**row, "trade_conditions": tuple(row["trade_conditions"])}))
+
+
+class Lake:
+    """A topic of its own on the shared broker, and a lake in a folder of its own."""
+
+    def __init__(self, broker, folder):
+        self.broker = broker
+        self.settings = IngestSettings(
+            kafka_bootstrap=(broker.bootstrap,),
+            trades_topic=f"trades-{uuid.uuid4().hex[:8]}",
+            catalog_uri=f"sqlite:///{folder}/catalog.db?timeout=0.3",
+            warehouse=str(folder / "warehouse"),
+            flush_rows=100,
+            flush_s=0.2,
+            expire_commits=2,
+            compact_commits=7,
+            snapshot_keep_s=0.01,
+            candles_s=0,
+        )
+        self.topic = self.settings.trades_topic
+        ensure_topics(self.settings, [self.topic, dead_letters_of(self.topic)])
+        self.producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all"})
+
+    def send(self, values):
+        for number, value in enumerate(values):
+            self.producer.produce(self.topic, value, partition=number % 2)
+        assert self.producer.flush(20) == 0
+
+    def send_trades(self, numbers):
+        self.send([encoded(trade(number)) for number in numbers])
+
+    @contextmanager
+    def writing(self, **changes):
+        """A writer in this process, which ends with the block."""
+        stop, failures = threading.Event(), []
+
+        def run():
+            try:
+                run_writers(self.settings.model_copy(update=changes), [TRADES], stop)
+            except LakeError as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield failures
+        finally:
+            stop.set()
+            thread.join(30)
+            assert not thread.is_alive()
+
+    @contextmanager
+    def process(self, **environment):
+        """`k2 ingest trades` as a process of its own, which does not outlive the block."""
+        settings = self.settings
+        names = [
+            "trades_topic",
+            "catalog_uri",
+            "warehouse",
+            "flush_rows",
+            "flush_s",
+            "expire_commits",
+            "compact_commits",
+            "candles_s",
+            "snapshot_keep_s",
+        ]
+        env = {f"K2_{name.upper()}": str(getattr(settings, name)) for name in names} | environment
+        env["K2_KAFKA_BOOTSTRAP"] = self.broker.bootstrap
+        child = subprocess.Popen(
+            [sys.executable, "-m", "k2", "ingest", "trades"], env={**os.environ, **env}, stderr=subprocess.DEVNULL
+        )
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                child.kill()
+            child.wait(20)
+
+    def rows(self):
+        return LakeTable(open_catalog(self.settings), TRADES).iceberg.scan().to_arrow()
+
+    def numbers(self):
+        return Counter(self.rows().column("source_sequence").to_pylist())
+
+    def wait_for(self, numbers, why="all trades are in the table"):
+        wanted = Counter(numbers)
+        wait_until(lambda: self.numbers().keys() >= wanted.keys(), why)
+        assert self.numbers() == wanted
+
+
+def wait_until(holds, what):
+    deadline_s = time.monotonic() + READY_S
+    while not holds():
+        assert time.monotonic() < deadline_s, f"waited for: {what}"
+        time.sleep(0.05)  # between two looks
+
+
+@pytest.fixture
+def lake(one_kafka, tmp_path):
+    return Lake(one_kafka, tmp_path)
+
+
+def test_rows_are_what_was_sent_and_a_second_run_adds_nothing(lake):
+    numbers = range(1, 1001)
+    lake.send_trades(numbers)
+    with lake.writing():
+        lake.wait_for(numbers)
+    assert lake.rows().sort_by("source_sequence").to_pylist() == table_of(map(trade, numbers)).to_pylist()
+    lake.send_trades(range(1001, 1011))
+    with lake.writing():
+        lake.wait_for(range(1, 1011))
+    table = LakeTable(open_catalog(lake.settings), TRADES)
+    assert sum(table.offsets().items().values()) == 1010
+    assert table.seen().ranges("BINANCE:BTCUSDT") == [(1, 1010)]
+
+
+def killed_at_each_point_in_turn(lake, passes):
+    numbers = []
+    for point in CRASH_POINTS:
+        fresh = range(len(numbers) + 1, len(numbers) + 601)
+        lake.send_trades(fresh)
+        numbers += fresh
+        with lake.process(K2_CRASH_AT=f"{point}:{passes}") as child:
+            assert child.wait(READY_S) == KILLED, f"the writer passed {point} and went on"
+        assert max(lake.numbers().values(), default=0) <= 1
+    with lake.writing():
+        lake.wait_for(numbers)
+
+
+def test_killed_at_each_point_in_turn_nothing_is_lost_or_doubled(lake):
+    killed_at_each_point_in_turn(lake, 2)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("passes", [1, 2, 3, 4])
+def test_killed_at_each_point_at_each_pass(lake, passes):
+    killed_at_each_point_in_turn(lake, passes)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_killed_at_twenty_random_moments(lake):
+    rng = random.Random(20)
+    stop = threading.Event()
+    sent = []
+
+    def send():
+        while not stop.wait(0.05):
+            fresh = range(len(sent) + 1, len(sent) + 51)
+            lake.send_trades(fresh)
+            sent.extend(fresh)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        for _ in range(20):
+            before = len(lake.numbers()) if Path(lake.settings.warehouse).exists() else 0
+            with lake.process() as child:
+                wait_until(lambda before=before: len(lake.numbers()) > before, "the writer commits")
+                time.sleep(rng.uniform(0, 1.0))  # the random moment itself
+                assert child.poll() is None
+    finally:
+        stop.set()
+        sender.join()
+    with lake.writing():
+        lake.wait_for(sent)
+
+
+def test_a_writer_that_was_stopped_in_a_commit_loses_to_its_successor(lake):
+    lake.send_trades(range(1, 301))
+    with lake.process(K2_CRASH_AT="before-commit:stop:1") as stale:
+        wait_until(lambda: stopped(stale.pid), "the writer is stopped before its commit")
+        with lake.writing():
+            lake.wait_for(range(1, 301))
+        stale.send_signal(signal.SIGCONT)
+        lake.send_trades(range(301, 401))
+        lake.wait_for(range(1, 401), "the stale writer, which begins again, writes what came later")
+        stale.terminate()
+        assert stale.wait(20) == 0
+
+
+def test_what_is_no_trade_is_laid_aside_with_its_bytes_and_the_rest_is_stored(lake):
+    good = [encoded(trade(number)) for number in range(1, 200)]
+    huge = encoded(trade(900, price="9999999999.99999999", quantity="99999999999999999999.99999999"))
+    bad = [b"", b"\xc3\x01nonsense", b"not avro at all", good[0][:-3], huge]
+    lake.send([*good[:100], *bad, *good[100:]])
+    with lake.writing():
+        lake.wait_for(range(1, 200))
+    laid_aside = letters(lake)
+    assert sorted(value for value, _ in laid_aside) == sorted(bad)
+    for value, headers in laid_aside:
+        assert headers["topic"] == lake.topic
+        assert headers["reason"] == {b"": "empty", huge: "precision"}.get(value, headers["reason"])
+        place = TopicPartition(lake.topic, int(headers["partition"]), int(headers["offset"]))
+        assert record_at(lake, place) == value
+
+
+def test_a_trade_that_comes_as_two_records_is_stored_once(lake):
+    lake.send_trades(range(1, 150))
+    lake.send_trades(range(100, 200))
+    with lake.writing(flush_rows=50):
+        lake.wait_for(range(1, 200))
+        lake.send_trades([7, 200])
+        lake.wait_for(range(1, 201))
+    assert sum(LakeTable(open_catalog(lake.settings), TRADES).offsets().items().values()) == 251
+
+
+def test_a_locked_catalogue_and_a_warehouse_that_takes_nothing_are_waited_for(lake):
+    data = Path(lake.settings.warehouse, "market_data", "trades", "data")
+    with lake.writing() as failures:
+        lake.send_trades(range(1, 51))
+        lake.wait_for(range(1, 51))
+        database = lake.settings.catalog_uri.removeprefix("sqlite:///").partition("?")[0]
+        locker = sqlite3.connect(database, isolation_level=None)
+        locker.execute("BEGIN EXCLUSIVE")
+        lake.send_trades(range(51, 101))
+        time.sleep(1.0)  # the lock itself
+        locker.execute("ROLLBACK")
+        locker.close()
+        lake.wait_for(range(1, 101))
+        away = data.rename(data.with_name("away"))
+        data.write_bytes(b"no folder")
+        lake.send_trades(range(101, 151))
+        time.sleep(1.0)  # the outage itself
+        data.unlink()
+        away.rename(data)
+        lake.wait_for(range(1, 151))
+    assert failures == []
+
+
+def test_a_table_that_somebody_else_wrote_to_is_refused(lake):
+    lake.send_trades(range(1, 11))
+    with lake.writing():
+        lake.wait_for(range(1, 11))
+    LakeTable(open_catalog(lake.settings), TRADES).iceberg.append(table_of([trade(11)]))
+    with lake.writing() as failures:
+        wait_until(lambda: failures, "the writer refuses")
+    assert "k2 repair trades" in str(failures[0])
+
+
+def test_rows_that_kafka_deleted_unread_are_not_stepped_over(lake):
+    lake.send_trades(range(1, 11))
+    with lake.writing():
+        lake.wait_for(range(1, 11))
+    table = LakeTable(open_catalog(lake.settings), TRADES)
+    ahead = table.offsets().after({(lake.topic, 0): 1000})
+    table.append(table_of([]), table.offsets(), ahead, table.seen())
+    with lake.writing() as failures:
+        wait_until(lambda: failures, "the writer refuses")
+    assert "k2 repair" in str(failures[0])
+
+
+def stopped(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def letters(lake):
+    return [
+        (message.value() or b"", {name: value.decode() for name, value in message.headers()})
+        for message in read(lake, [TopicPartition(dead_letters_of(lake.topic), number, 0) for number in (0, 1)])
+    ]
+
+
+def record_at(lake, place):
+    return next(iter(read(lake, [place]))).value() or b""
+
+
+def read(lake, places):
+    consumer = Consumer({"bootstrap.servers": lake.broker.bootstrap, "group.id": "test", "enable.auto.commit": False})
+    left = sum(consumer.get_watermark_offsets(place, timeout=10)[1] - place.offset for place in places)
+    consumer.assign(places)
+    found = []
+    while len(found) < left:
+        batch = consumer.consume(left - len(found), 10)
+        assert batch, "waited for what the broker has"
+        found.extend(batch)
+    consumer.close()
+    return found
