@@ -24,7 +24,6 @@ from fullspan.invariants import Finding
 from fullspan.invariants.finding import witness_lines
 from fullspan.ledger import Ledger, Reconciliation
 from fullspan.ledger.blame import blame
-from fullspan.ledger.journeys import write_journeys
 from fullspan.ledger.violations import violations_of
 from fullspan.recovery import RecoveryProfile
 from fullspan.verdict import Verdict, combine
@@ -123,6 +122,11 @@ class Evidence:
         if ledger is not None:
             ledger.spill_to(self._bundle.observations_of(self.nodeid), self._bundle.redact)
 
+    @property
+    def has_faults(self) -> bool:
+        """Whether something was broken on purpose."""
+        return self._faults is not None and bool(self._faults.evidence)
+
     def require(self) -> None:
         """Make the findings and the faults the result of the test.
 
@@ -143,6 +147,8 @@ class Evidence:
         if self._ledger is not None and len(self._ledger):
             self._ledger.dump(self._bundle.observations_of(self.nodeid), self._bundle.redact)
         if self._examined:
+            from fullspan.ledger.journeys import write_journeys  # brings Arrow with it, which most tests do not need
+
             ledger = Ledger() if self._ledger is None else self._ledger
             self._bundle.write_violations(violations_of(self.nodeid, self._examined, ledger, self._injected()))
             journeys = {journey.key: journey for _, examined in self._examined for journey in examined.journeys}

@@ -8,18 +8,20 @@ bundle, and a test that breaks something has the stack to itself.
 import argparse
 import hashlib
 from collections.abc import Generator, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from fullspan.bundle import Bundle, TestRecord
+from fullspan.bundle import Bundle, LogErrorRecord, TestRecord
 from fullspan.environment import Environment
 from fullspan.errors import Inconclusive, UsageError
 from fullspan.evidence import Evidence
 from fullspan.faults import Faults
 from fullspan.ledger import Ledger
+from fullspan.monitor import Monitor, Slice
 from fullspan.session import Recorder, Run, carry
 from fullspan.stack import Stack
 from fullspan.timeline import Timeline
@@ -34,11 +36,14 @@ TURN_S: Final = 900.0
 ROUND: Final = "fullspan_round"
 MARKERS: Final = (
     "repeat(n): run this test n times, whatever --repeat says",
+    "allow_log_errors(*patterns): with --monitor, lines of any log that are no errors in this test",
     "profile(name): for a stack that was brought up with this profile; on another one it is inconclusive",
 )
 
 _run_key = pytest.StashKey[Run]()
 _evidence_key = pytest.StashKey[Evidence]()
+_monitor_key = pytest.StashKey[Monitor]()
+_slice_key = pytest.StashKey[Slice]()
 _reports_key = pytest.StashKey[list[pytest.TestReport]]()
 
 
@@ -50,6 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--endpoint", metavar="NAME=URL", action="append", default=[], help="use this address instead of the stack's"
     )
     group.addoption("--env", metavar="NAME", help="the environment: environments/NAME.yaml, or a file")
+    group.addoption("--monitor", action="store_true", help="watch logs and resources: errors and broken limits fail")
     group.addoption("--bundle", metavar="DIR", help="the bundle to write into; `fullspan run` makes one")
     group.addoption("--seed", type=int, default=DEFAULT_SEED, help=f"seed of whatever is random ({DEFAULT_SEED})")
     group.addoption(
@@ -119,7 +125,17 @@ def stack(pytestconfig: pytest.Config, fullspan_run: Run) -> Iterator[Stack]:
     endpoints, env = _endpoints(pytestconfig.getoption("--endpoint")), pytestconfig.getoption("--env")
     with Stack.attach(named, endpoints, env) as attached:
         fullspan_run.bundle.redact.add(attached.secret_values())
+        if not pytestconfig.getoption("--monitor"):
+            yield attached
+            return
+        first = getattr(pytestconfig, "workerinput", {}).get("workerid", "gw0") == "gw0"
+        monitor = pytestconfig.stash[_monitor_key] = Monitor(
+            attached, fullspan_run.bundle, fullspan_run.tell, writes=first
+        )
+        monitor.start()
         yield attached
+        del pytestconfig.stash[_monitor_key]
+        monitor.close()
 
 
 @pytest.fixture(scope="session")
@@ -173,9 +189,46 @@ def timeline(fullspan_run: Run) -> Timeline:
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest, fullspan_run: Run) -> Evidence:
     """Collect what this test shows."""
-    node = request.node
-    found = node.stash[_evidence_key] = Evidence(node.nodeid, fullspan_run.bundle, fullspan_run.tell)
+    return _evidence_of(request.node, fullspan_run)
+
+
+def _evidence_of(node: pytest.Item, run: Run) -> Evidence:
+    found = node.stash.get(_evidence_key, None)
+    if found is None:
+        found = node.stash[_evidence_key] = Evidence(node.nodeid, run.bundle, run.tell)
     return found
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin to collect what a test shows when it begins, whether it asks for `evidence` or not."""
+    run = item.config.stash.get(_run_key, None)
+    if run is not None:
+        _evidence_of(item, run)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """With --monitor let errors in the logs and broken limits fail a test in which nothing was broken on purpose."""
+    monitor = item.config.stash.get(_monitor_key, None)
+    run = item.config.stash.get(_run_key, None)
+    if monitor is None or run is None:
+        return (yield)
+    begin = monitor.mark()
+    try:
+        result = yield
+    finally:
+        seen = item.stash[_slice_key] = monitor.since(begin, item.nodeid)
+    evidence = _evidence_of(item, run)
+    if evidence.has_faults:
+        return result
+    marker = item.get_closest_marker("allow_log_errors")
+    findings = seen.findings(marker.args if marker else ())
+    for finding in findings:
+        evidence.finding(finding)
+    if bad := [f"{finding.name}: {finding.summary}" for finding in findings if finding.verdict is Verdict.FAIL]:
+        raise AssertionError("; ".join(bad))
+    return result
 
 
 @pytest.fixture
@@ -210,9 +263,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def _record(item: pytest.Item, run: Run, reports: list[pytest.TestReport]) -> TestRecord:
-    evidence = item.stash.get(_evidence_key, None) or Evidence(item.nodeid, run.bundle, run.tell)
     verdict, reason, details = _result(reports)
-    return evidence.record(verdict, reason, details)
+    record = _evidence_of(item, run).record(verdict, reason, details)
+    seen = item.stash.get(_slice_key, None)
+    if seen is None:
+        return record
+    errors = [LogErrorRecord.model_validate(asdict(error)) for error in seen.errors]
+    return record.model_copy(update={"logs": seen.logs, "log_errors": errors, "peaks": seen.peaks()})
 
 
 def _result(reports: list[pytest.TestReport]) -> tuple[Verdict, str, str]:

@@ -1,5 +1,6 @@
 """`fullspan run`: a stack comes up, a suite runs on it, and what it showed becomes a bundle, a report and a verdict."""
 
+import contextlib
 import os
 import platform
 import secrets
@@ -17,7 +18,7 @@ from typing import Final
 import click
 
 from fullspan import __version__
-from fullspan.bundle import Bundle, RunRecord, TestRecord
+from fullspan.bundle import Bundle, LinkRecord, RunRecord, TestRecord
 from fullspan.errors import FullspanError, UsageError, nearest
 from fullspan.settings import Settings
 from fullspan.stack import Stack, open_stack
@@ -63,6 +64,7 @@ class Plan:
 @click.option("--stack", help="The stack to bring up.  [default: the one named like the suite's folder]")
 @click.option("--profile", help="Overrides of the stack file to apply.")
 @click.option("--env", help="The environment: environments/NAME.yaml, or a file.")
+@click.option("--monitor", is_flag=True, help="Watch logs and resources; errors and broken limits fail a test.")
 @click.option("-m", "--mark", help="Run only the tests with this pytest marker expression.")
 @click.option("--seed", type=int, help="Seed of whatever is random.  [default: a new one, which is printed]")
 @click.option("--keep", is_flag=True, help="Leave the stack up, and print its addresses.")
@@ -78,6 +80,7 @@ def run(
     stack: str | None,
     profile: str | None,
     env: str | None,
+    monitor: bool,
     mark: str | None,
     seed: int | None,
     keep: bool,
@@ -103,7 +106,7 @@ def run(
         keep=keep,
         fixed_ports=fixed_ports,
         expected=read_expected(expect_inconclusive) if expect_inconclusive else {},
-        pytest_options=pytest_options,
+        pytest_options=("--monitor", *pytest_options) if monitor else pytest_options,
         env=env,
     )
     return Runner(plan).run()
@@ -185,6 +188,7 @@ class Runner:
             try:
                 return self._run_pytest(stack)
             finally:
+                self._record = self._record.model_copy(update=exercised(stack))
                 for component, state in stack.components.items():
                     self._bundle.add_log(component, Path(state.log))
                 if plan.keep:
@@ -247,6 +251,20 @@ class Runner:
 
     def _note(self, what: str) -> None:
         self._bundle.timeline.add("run", what)
+
+
+def exercised(stack: Stack) -> dict[str, object]:
+    """Return the stack's components and links, with what passed these; nothing of a stack that answers no more."""
+    with contextlib.suppress(FullspanError):
+        links = []
+        for name, link in stack.links.items():
+            counters = stack.call("GET", f"/links/{name}")["counters"]
+            passed = counters["bytes_up"] + counters["bytes_down"]
+            links.append(
+                LinkRecord(id=name, source=link.from_, to=link.to, connections=counters["connections"], bytes=passed)
+            )
+        return {"components": list(stack.components), "links": links}
+    return {}
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

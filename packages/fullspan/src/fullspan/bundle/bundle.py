@@ -135,6 +135,22 @@ class Bundle:
             out.writelines(map(self.redact, lines))
         return target
 
+    def add_log_slice(
+        self, nodeid: str, component: str, source: Path, begin: int, end: int, *, limit: int = 1024 * 1024
+    ) -> Path:
+        """Copy bytes `begin` to `end` of a component's log to `slices/TEST/`; of more than `limit` the last ones."""
+        folder = self.path / "slices" / _plain(nodeid)
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{_plain(component)}.log"
+        first = max(begin, end - limit)
+        with source.open("rb") as file:
+            file.seek(first)
+            data = file.read(end - first)
+        if first > begin:
+            data = f"[{first - begin} bytes before are left out]\n".encode() + data.partition(b"\n")[2]
+        target.write_bytes(self.redact.bytes(data))
+        return target
+
     def logs(self) -> dict[str, Path]:
         """Return the logs by component."""
         return {path.stem: path for path in sorted((self.path / "logs").glob("*.log"))}

@@ -15,6 +15,8 @@ __all__ = [
     "Figure",
     "FindingRecord",
     "LayerRecord",
+    "LinkRecord",
+    "LogErrorRecord",
     "RecoveryRecord",
     "ResultsRecord",
     "RunRecord",
@@ -129,6 +131,15 @@ class Attachment(Record):
     path: str
 
 
+class LogErrorRecord(Record):
+    """An error that a component logged: when it was read (CLOCK_MONOTONIC, ns), at which byte of its log, what."""
+
+    component: str
+    mono_ns: int
+    position: int
+    line: str
+
+
 class TestRecord(Record):
     """One test: its verdict, why, and what it showed. Times are CLOCK_MONOTONIC, ns."""
 
@@ -146,6 +157,11 @@ class TestRecord(Record):
     recoveries: list[RecoveryRecord] = []
     totals: list[TotalsRecord] = []
     attachments: list[Attachment] = []
+    logs: dict[str, str] = {}
+    """What each component logged during the test: paths relative to the bundle, with `--monitor`."""
+    log_errors: list[LogErrorRecord] = []
+    peaks: dict[str, dict[str, float]] = {}
+    """The most that each component used: cpu_percent, memory_mb, handles, threads, disk_mb."""
 
     @property
     def duration_s(self) -> float:
@@ -158,6 +174,16 @@ class ResultsRecord(Record):
 
     schema_: Schema = SCHEMA
     tests: list[TestRecord] = []
+
+
+class LinkRecord(Record):
+    """One link of the stack that has a proxy: between what, and what passed it during the run, both ways."""
+
+    id: str
+    source: str
+    to: str
+    connections: int
+    bytes: int
 
 
 class RunRecord(Record):
@@ -181,3 +207,5 @@ class RunRecord(Record):
     summary: str = ""
     problem: str | None = None
     expected_inconclusive: dict[str, str] = {}
+    components: list[str] = []
+    links: list[LinkRecord] = []

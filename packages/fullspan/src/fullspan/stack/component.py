@@ -171,6 +171,9 @@ class Component:
             log=str(self.planned.launch.log),
             dir=str(self.planned.launch.folder),
             detail=self.detail,
+            limits=dict(self.planned.limits),
+            log_errors=list(self.planned.log_errors),
+            log_allow=list(self.planned.log_allow),
             started_wall_ns=self._started_wall_ns,
             ready_wall_ns=self._ready_wall_ns,
         )

@@ -1,5 +1,6 @@
 """The stack file: which components to bring up, how to see that they are ready, and how they are connected."""
 
+import re
 from signal import Signals
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -31,6 +32,7 @@ RESERVED: Final = frozenset({SUITE, "self", "secret", "env", "project", "var", "
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -114,6 +116,37 @@ class StopModel(Strict):
         return Signals[self.signal]
 
 
+class LogsModel(Strict):
+    """Regular expressions for lines of its log: which are errors besides the usual ones, and which are none."""
+
+    errors: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+
+    @field_validator("errors", "allow")
+    @classmethod
+    def _expressions(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return patterns
+
+
+class ResourcesModel(Strict):
+    """What it may use at most while it is monitored; processor time is per cent of one processor, over 5 s."""
+
+    cpu_percent: Limit | None = None
+    memory_mb: Limit | None = None
+    handles: Limit | None = None
+    threads: Limit | None = None
+    disk_mb: Limit | None = None
+
+    def given(self) -> dict[str, float]:
+        """Return the limits that there are."""
+        return {name: value for name, value in self if value is not None}
+
+
 class ComponentModel(Strict):
     """One part of the stack: the command that runs it (argv, never shell), and what it needs."""
 
@@ -125,6 +158,8 @@ class ComponentModel(Strict):
     ports: dict[Identifier, PortModel] = Field(default_factory=dict)
     ready: ReadyModel | None = None
     stop: StopModel = StopModel()
+    logs: LogsModel = LogsModel()
+    resources: ResourcesModel = ResourcesModel()
 
     @field_validator("driver")
     @classmethod

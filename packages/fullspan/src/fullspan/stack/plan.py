@@ -33,6 +33,10 @@ class PlannedComponent:
     depends_on: tuple[str, ...]
     ports: Mapping[str, int]
     ready: tuple[type[Probe], str, float] | None
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """What it may use at most, for the monitor."""
+    log_errors: tuple[str, ...] = ()
+    log_allow: tuple[str, ...] = ()
 
     def probe(self, log_start: int = 0) -> Probe | None:
         """Return the probe that tells when it is ready; None when it is ready as soon as it runs."""
@@ -133,7 +137,16 @@ class Plan:
             probe = find_kind("fullspan.probes", component.ready.kind, Probe)  # type: ignore[type-abstract]
             ready = (probe, target, component.ready.timeout_s)
         driver = find_kind("fullspan.drivers", component.driver, Driver)()  # type: ignore[type-abstract]
-        return PlannedComponent(launch, driver, component.depends_on, self.ports(name), ready)
+        return PlannedComponent(
+            launch,
+            driver,
+            component.depends_on,
+            self.ports(name),
+            ready,
+            limits=component.resources.given(),
+            log_errors=component.logs.errors,
+            log_allow=component.logs.allow,
+        )
 
     def _references(self, asker: str, *, direct: bool = False) -> References:
         """Return what the texts of one component, or of the suite, may refer to."""

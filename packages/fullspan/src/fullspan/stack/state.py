@@ -46,6 +46,9 @@ class ComponentState(Part):
     log: str
     dir: str
     detail: str = ""
+    limits: dict[str, float] = {}
+    log_errors: list[str] = []
+    log_allow: list[str] = []
     started_wall_ns: int | None = None
     ready_wall_ns: int | None = None
 
