@@ -130,13 +130,14 @@ class Pipeline:
         """Wait until the API has the last trade of every symbol; return after how many seconds it had."""
         began = time.monotonic()
         self.wait(
-            lambda: all(self._has(symbol, last) for symbol, (_, last) in window.numbers.items()),
+            lambda: all(self.has(symbol, last) for symbol, (_, last) in window.numbers.items()),
             within_s,
             f"the last trades {window.numbers} are in the API",
         )
         return time.monotonic() - began
 
-    def _has(self, symbol: str, number: int) -> bool:
+    def has(self, symbol: str, number: int) -> bool:
+        """Tell whether the API has a trade of a symbol, or a later one."""
         try:
             rows = self.api.trades(symbol=symbol, limit=1).rows
         except ClientError:
