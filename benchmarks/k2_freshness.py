@@ -133,7 +133,7 @@ def main() -> None:
             report(name, *measure(stack, given.n), given)
             rows, rate, bare = catch_up(stack, QUICK_S if given.quick else AWAY_S)
             print(
-                f"{name}, catch-up: {rows} rows at {rate:.0f} rows/s; bare consumer {bare:.0f}/s, ratio {bare / rate:.1f}"
+                f"{name}, catch-up: {rows} rows, {rate:.0f} a second; bare consumer {bare:.0f}, ratio {bare / rate:.1f}"
             )
 
 
