@@ -31,6 +31,7 @@ ORDER: Final = [
     "explain",
     "selftest",
     "audit",
+    "report",
     "shrink",
     "schema",
     "config",
@@ -259,6 +260,23 @@ def explain(record: str, folder: Path | None, test: str | None, as_json: bool) -
         click.echo(json.dumps([one.to_json() for one in found], indent=1))
     else:
         click.echo("\n\n".join("\n".join(one.lines()) for one in found))
+
+
+@cli.command()
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+def report(bundle: Path | None) -> None:
+    r"""Write the report of BUNDLE anew, the newest one when none is named, and print where it is.
+
+    \b
+    Example:
+      fullspan report var/bundles/20261121T191758Z-focus-demo
+    """
+    from fullspan.bundle import newest_bundle
+    from fullspan.report import write_report
+    from fullspan.settings import Settings
+    from fullspan.stack.load import project_here
+
+    click.echo(write_report(bundle or newest_bundle(Settings.load().var_of(project_here()) / "bundles")))
 
 
 @cli.command()

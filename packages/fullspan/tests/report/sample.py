@@ -14,13 +14,16 @@ from fullspan.bundle import (
     Figure,
     FindingRecord,
     LayerRecord,
+    LinkRecord,
     RecoveryRecord,
     ResultsRecord,
     RunRecord,
     TestRecord,
     TotalsRecord,
 )
-from fullspan.ledger import Ledger, Observation
+from fullspan.faults import Evidence
+from fullspan.ledger import Journey, Ledger, Observation, Stage, reconcile
+from fullspan.ledger.violations import violations_of
 from fullspan.timeline import Event
 from fullspan.verdict import Verdict
 
@@ -71,6 +74,21 @@ def debts():
         DebtRecord(before="row", after="frame", steps=[(at(26 + step), step % 2) for step in range(16)]),
         DebtRecord(before="frame", after="pixel", steps=[*rising, (at(38), 12), (at(39.5), 0)]),
     ]
+
+
+def examined(seen):
+    """Return what is wrong of the records due from 26 s to 31 s: two were lost before they became rows."""
+    journeys = []
+    for number in range(26 * 20, 31 * 20):
+        rows = [f"1-7/0/{number}"]
+        stages = [Stage("block", [f"local/3/{number - 1}", f"local/3/{number}"])]
+        journeys.append(Journey(rows[0], [*stages, *(Stage(hop, rows) for hop in ("row", "frame", "pixel"))]))
+    return reconcile(seen, journeys)
+
+
+def hang():
+    """Return the evidence of a fault that was on after the loss: it is not to blame for it."""
+    return Evidence("hang", "rabbitmq", True, True, "it stood still", "it went on", at(HANG[0]), at(HANG[1]), 0.021)
 
 
 def recovery():
@@ -217,7 +235,10 @@ def sample_bundle(folder: Path, verdict=Verdict.FAIL):
     )
     bundle.write_results(ResultsRecord(tests=[good] if verdict is Verdict.PASS else [good, bad]))
     ledger(10, 24.5).dump(bundle.observations_of(good.nodeid))
-    ledger(25.5, 43).dump(bundle.observations_of(bad.nodeid))
+    seen = ledger(25.5, 43)
+    seen.dump(bundle.observations_of(bad.nodeid))
+    if verdict is Verdict.FAIL:
+        bundle.write_violations(violations_of(bad.nodeid, [("During the hang", examined(seen))], seen, [hang()]))
     log = folder / "analyzer.log"
     log.write_text(
         "".join(f"2026-11-21T08:03:{n:02} analyzer.line n={n}\n" for n in range(60)) + f"\x1b[31m{SCRIPT}\x1b[0m\n"
@@ -234,6 +255,14 @@ def sample_bundle(folder: Path, verdict=Verdict.FAIL):
             seed=2026,
             fullspan="0.1.0",
             machine={"cpus": 2, "python": "3.11.7", "system": "Linux 6.1"},
+            components=["rabbitmq", "analyzer", "focus-server", "recorder"],
+            links=[
+                LinkRecord(
+                    id="analyzer-broker", source="analyzer", to="rabbitmq.amqp", connections=3, bytes=41_300_000
+                ),
+                LinkRecord(id="page-server", source="suite", to="focus.http", connections=12, bytes=2_150_000),
+                LinkRecord(id="server-catalogue", source="focus", to="mongodb.mongo", connections=0, bytes=0),
+            ],
             began_wall_ns=WALL,
             began_mono_ns=ZERO,
             ended_wall_ns=WALL + 46 * SECOND,

@@ -1,16 +1,20 @@
 """The report of a bundle, as text and as the browser shows it."""
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from fullspan.bundle import Bundle, ResultsRecord
 from fullspan.errors import UsageError
 from fullspan.report import write_report
 from fullspan.stack.services.chromium import launch_options
+from fullspan.timeline import Event
 from fullspan.verdict import Verdict
-from packages.fullspan.tests.report.sample import SCRIPT, sample_bundle
+from packages.fullspan.tests.report.sample import SCRIPT, WALL, ZERO, sample_bundle
 
 LIMIT_BYTES = 10_000_000
 
@@ -36,7 +40,8 @@ class Window:
     @property
     def said(self) -> list[str]:
         """What the page asked for or complained about beyond its own file."""
-        return [what for what in self._said if what != self.page.url and not what.startswith("data:")]
+        own = self.page.url.partition("#")[0]
+        return [what for what in self._said if what != own and not what.startswith("data:")]
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +113,96 @@ def test_latency_gaps_and_debt_lie_on_the_axis_of_the_faults(window, report):
         assert all("2 never seen: 1-7/0/560 to 561" in title for title in lost)
         assert "pixel 5.66 s" in (picture.text_content() or "")
     assert window.said == []
+
+
+def test_a_click_on_a_violation_shows_its_records_journey(window, report):
+    page = window.show(report)
+    violation = page.locator("details.violation").first
+    journey = violation.locator("ol.journey")
+    assert not journey.is_visible()
+    violation.locator("summary").click()
+    assert journey.is_visible()
+    steps = [(step.get_attribute("class"), step.inner_text().split("\n")) for step in journey.locator("li").all()]
+    assert steps == [
+        ("good", ["block", "20 ms after due"]),
+        ("never first", ["row", "never seen"]),
+        ("never", ["frame", "never seen"]),
+        ("never", ["pixel", "never seen"]),
+    ]
+    assert "First bad hop: row" in violation.inner_text()
+    rows = [row.locator("td").all_inner_texts() for row in violation.locator("tbody tr").all()]
+    assert [row[1] for row in rows] == ["local/3/559", "local/3/560", *["1-7/0/560"] * 3]
+    violation.locator("summary").click()
+    page.locator("a[href^='#violation-']").click()
+    assert journey.is_visible(), "the finding leads to it"
+    violation.locator("summary").click()
+    assert window.said == []
+
+
+def test_alike_violations_are_counted_not_listed(tmp_path):
+    bundle = sample_bundle(tmp_path)
+    test = bundle.results().tests[1].nodeid
+    record = bundle.violations(test)
+    many = [record.violations[0].model_copy(update={"key": f"1-7/0/{number}"}) for number in range(150)]
+    bundle.write_violations(record.model_copy(update={"violations": many, "total": 9000}))
+    text = write_report(bundle.path).read_text()
+    assert text.count('<details class="violation">') == 6
+    assert "8,994 more are in the bundle" in text
+
+
+def test_what_was_exercised_is_told_of_all_there_is(window, report):
+    page = window.show(report)
+    rows = [row.inner_text().split("\t") for row in page.locator("table.exercised tbody tr").all()]
+    assert rows[:4] == [
+        ["components", "rabbitmq", "ran", "hang"],
+        ["analyzer", "ran", ""],
+        ["focus-server", "ran", ""],
+        ["recorder", "never ran", ""],
+    ]
+    assert rows[4] == ["links", "analyzer-broker: analyzer → rabbitmq.amqp", "41.3 MB in 3 connections", ""]
+    assert rows[6] == ["server-catalogue: focus → mongodb.mongo", "carried nothing", ""]
+    assert [row[-3] for row in rows[7:]] == ["block", "row", "frame", "pixel"]
+    assert "3 of 4 components ran, 1 of 4 were broken on purpose · 2 of 3 links carried traffic" in page.inner_text(
+        "main"
+    )
+    assert page.locator("tr.unused").count() == 2
+
+
+def test_print_shows_the_journeys_and_fits_the_paper(window, report):
+    page = window.show(report, width=794)
+    page.emulate_media(media="print")
+    try:
+        assert page.locator("ol.journey").first.is_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 794
+    finally:
+        page.emulate_media(media="screen")
+
+
+def test_a_large_run_stays_below_ten_megabytes(tmp_path):
+    bundle = sample_bundle(tmp_path)
+    said = "said in a long run, with some words to take room in the page"
+    events = [Event(ZERO + number * 1_000_000, WALL + number * 1_000_000, "say", said) for number in range(20_000)]
+    bundle.timeline.path.write_text("".join(f"{event.to_json()}\n" for event in events))
+    results = bundle.results()
+    bad = results.tests[1]
+    noise = np.random.default_rng(1).integers(0, 255, (900, 900), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "png")
+    shots = [bundle.attach(f"noise-{number}.png", out.getvalue()) for number in range(20)]
+    many = [
+        bad.model_copy(update={"nodeid": f"{bad.nodeid}[{number}]", "details": "x" * 60_000}) for number in range(150)
+    ]
+    many[0] = many[0].model_copy(update={"attachments": shots})
+    bundle.write_results(ResultsRecord(tests=many))
+    for component in range(20):
+        log = tmp_path / "long.log"
+        log.write_text(f"{'word ' * 3_000}\n" * 100)
+        bundle.add_log(f"component-{component}", log)
+    report = write_report(bundle.path)
+    assert report.stat().st_size < LIMIT_BYTES
+    text = report.read_text()
+    assert "The last 5,000 of 20,000 events" in text
+    assert "left out" in text
 
 
 def test_what_looks_like_a_script_stays_text(window, tmp_path):

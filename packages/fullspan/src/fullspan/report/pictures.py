@@ -12,7 +12,8 @@ __all__ = ["Picture", "pictures"]
 
 ROOM: Final = 400  # pixels that a picture may be wide after zooming
 LARGEST_ZOOM: Final = 3
-MOST_BYTES: Final = 4_000_000
+MOST_BYTES: Final = 3_500_000
+"""What all pictures of a report together may take, bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +27,25 @@ class Picture:
     zoom: int
 
 
-def pictures(folder: Path, attachments: Iterable[Attachment]) -> list[Picture]:
-    """Return the PNG files among the attachments of a bundle; what is no picture or too large is left to its link."""
-    found = (_picture(folder, attachment) for attachment in attachments if attachment.path.lower().endswith(".png"))
-    return [picture for picture in found if picture is not None]
+def pictures(folder: Path, attachments: Iterable[Attachment], room: list[int] | None = None) -> list[Picture]:
+    """Return the PNG files among the attachments of a bundle.
+
+    What is no picture is left to its link, and so is what no longer fits into `room`: the bytes that are left for
+    pictures, from which each that is shown is taken.
+    """
+    left = [MOST_BYTES] if room is None else room
+    found = []
+    for attachment in attachments:
+        picture = _picture(folder, attachment, left[0]) if attachment.path.lower().endswith(".png") else None
+        if picture is not None:
+            left[0] -= len(picture.address)
+            found.append(picture)
+    return found
 
 
-def _picture(folder: Path, attachment: Attachment) -> Picture | None:
+def _picture(folder: Path, attachment: Attachment, most_bytes: int) -> Picture | None:
     file = (folder / attachment.path).resolve()
-    if not file.is_relative_to(folder.resolve()) or not file.is_file() or file.stat().st_size > MOST_BYTES:
+    if not file.is_relative_to(folder.resolve()) or not file.is_file() or file.stat().st_size * 4 / 3 > most_bytes:
         return None
     from PIL import Image  # most reports have no picture
 

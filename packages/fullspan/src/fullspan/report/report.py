@@ -13,7 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fullspan.bundle import Bundle, RunRecord, TestRecord
 from fullspan.report import formats
-from fullspan.report.pictures import pictures
+from fullspan.report.exercised import exercised
+from fullspan.report.journeys import shown_violations
+from fullspan.report.pictures import MOST_BYTES, pictures
 from fullspan.report.series import read_series
 from fullspan.report.swimlanes import Measured, Swimlanes, draw, draw_test
 from fullspan.timeline import Event, read_timeline
@@ -23,6 +25,12 @@ __all__ = ["write_report"]
 
 HERE: Final = Path(__file__).parent
 LOG_LINES: Final = 80
+LOG_LINE: Final = 600
+ALL_LOGS: Final = 1_200_000  # characters
+MOST_EVENTS: Final = 5_000
+MOST_DETAILS: Final = 20_000
+ALL_DETAILS: Final = 1_000_000
+MOST_CLOSE_UPS: Final = 20
 CLOSE_UP: Final = 0.7  # a test that fills more of the run's time needs no picture of its own
 CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -56,25 +64,30 @@ def _page(bundle: Bundle) -> dict[str, Any]:
     events = read_timeline(bundle.timeline.path)
     faults = [fault for test in tests for fault in test.faults]
     measured = [_measured(bundle, test) for test in tests]
+    room = [MOST_BYTES]
     return {
         "run": run,
         "verdict": run.verdict or Verdict.INCONCLUSIVE,
         "summary": run.summary or "the run has not come to its end",
         "facts": _facts(run),
         "tests": tests,
-        "shots": [(test, pictures(bundle.path, test.attachments)) for test in tests],
+        "shots": [(test, pictures(bundle.path, test.attachments, room)) for test in tests],
         "files": [attachment for test in tests for attachment in test.attachments],
         "figures": [figure for test in tests for figure in test.figures if not figure.table],
+        "details": {test.nodeid: _cut(test.details, min(MOST_DETAILS, ALL_DETAILS // len(tests))) for test in tests},
         "has_findings": any(test.findings or test.details for test in tests),
         "totals": [(test, total) for test in tests for total in test.totals],
         "faults": faults,
-        "events": events,
+        "violations": shown_violations(bundle, tests),
+        "exercised": exercised(run, tests, _together(measured).series, bundle.logs()),
+        "events": events[-MOST_EVENTS:],
+        "all_events": len(events),
         "recoveries": [(test, recovery) for test in tests for recovery in test.recoveries],
         "lanes": draw(events, tests, faults, _together(measured)),
         "close_ups": _close_ups(events, tests, measured),
         "has_gaps": any(one.series for one in measured),
         "zero": events[0].mono_ns if events else run.began_mono_ns,
-        "logs": {component: _tail(path) for component, path in bundle.logs().items()},
+        "logs": {component: _tail(path, len(bundle.logs())) for component, path in bundle.logs().items()},
         "counts": _counts(tests),
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
     }
@@ -109,6 +122,8 @@ def _close_ups(
         if is_short and (test.faults or test.verdict is not Verdict.PASS):
             lanes = draw_test(events, test, Measured(one.series, one.debts, hops))
             found += [(test, lanes)] if lanes is not None else []
+        if len(found) == MOST_CLOSE_UPS:
+            break
     return found
 
 
@@ -128,12 +143,18 @@ def _counts(tests: list[TestRecord]) -> list[tuple[str, int]]:
     return [(verdict.value, count) for verdict, count in counts.items() if count]
 
 
-def _tail(path: Path) -> dict[str, Any]:
-    """Return a log's last lines, without control characters, and how many lines it has."""
+def _cut(text: str, most: int) -> str:
+    """Return a long text without its middle."""
+    left_out = len(text) - most
+    return text if left_out <= 0 else f"{text[: most // 2]}\n… {left_out:,} characters left out …\n{text[-most // 2 :]}"
+
+
+def _tail(path: Path, logs: int) -> dict[str, Any]:
+    """Return a log's last lines, without control characters and as far as there is room, and how many lines it has."""
     lines: deque[str] = deque(maxlen=LOG_LINES)
     total = 0
     with path.open(encoding="utf-8", errors="replace") as log:
         for line in log:
-            lines.append(CONTROL.sub("", line.rstrip("\n")))
+            lines.append(_cut(CONTROL.sub("", line.rstrip("\n")), min(LOG_LINE, ALL_LOGS // logs // LOG_LINES)))
             total += 1
     return {"text": "\n".join(lines), "shown": len(lines), "total": total, "path": f"logs/{path.name}"}

@@ -16,6 +16,7 @@ __all__ = ["Measured", "Swimlanes", "draw", "draw_test"]
 HEAD: Final = 34.0  # above the first lane, for the axis in UTC
 FOOT: Final = 26.0
 MOST_ROWS: Final = 4
+CROWDED: Final = 3.0  # units of width within which dots are one
 TOLD_ELSEWHERE: Final = ("test", "fault.injected", "fault.healed")  # as bars
 MARGIN: Final = 0.01  # of a test's time, before and after it in its own picture
 
@@ -103,9 +104,14 @@ def _event_lanes(axis: Axis, events: Iterable[Event]) -> list[Lane]:
 def _dots(axis: Axis, name: str, events: Sequence[Event]) -> Lane:
     lane = Lane(name)
     ends = [0.0]
+    taken: set[tuple[int, int, str]] = set()
     for event in events:
         x = axis.x(event.mono_ns)
         anchor, label, row = _room(x, event.what, ends)
+        place = round(x / CROWDED), row, _look(event)
+        if not label and place in taken:
+            continue  # it would hide, and be hidden by, one that looks the same
+        taken.add(place)
         title = f"{axis.told(event.mono_ns)}: {event.what}"
         lane.dots.append(Dot(x, PAD + (row + 0.5) * ROW, _look(event), label, anchor, title))
     lane.height = len(ends) * ROW + 2 * PAD
