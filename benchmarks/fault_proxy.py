@@ -40,7 +40,7 @@ class Size:
     messages: int
 
 
-WHOLE, SMALL = Size(500, 512, 40), Size(50, 64, 10)
+WHOLE, SMALL = Size(500, 512, 40), Size(50, 16, 6)
 
 
 def receive(sock: socket.socket, count: int) -> bytes:
@@ -236,10 +236,8 @@ def main() -> None:
     kept = statistics.median(late) < LATE_MS and percentile(late, 99) < LATE_P99_MS
     print_claim(f"late by less than {LATE_MS:g} ms, p99 {LATE_P99_MS:g} ms", kept, quick=given.quick)
     if "Toxiproxy" in lines:
-        ratio = added["fault proxy"] / added["Toxiproxy"]
-        print(
-            f"beside Toxiproxy: adds {ratio:.2f} times as much, passes {bulk['fault proxy'] / bulk['Toxiproxy']:.2f} times as much"
-        )
+        adds, passes = (values["fault proxy"] / values["Toxiproxy"] for values in (added, bulk))
+        print(f"beside Toxiproxy: adds {adds:.2f} times as much, passes {passes:.2f} times as much")
 
 
 if __name__ == "__main__":
