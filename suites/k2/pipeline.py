@@ -39,6 +39,14 @@ class Window:
         spans = self.numbers.items()
         return [key_of(symbol, number) for symbol, (first, last) in spans for number in range(first, last + 1)]
 
+    @property
+    def where(self) -> str:
+        """The condition that a row of the table is one of them."""
+        return " or ".join(
+            f"(symbol == '{symbol}' and source_sequence >= {first} and source_sequence <= {last})"
+            for symbol, (first, last) in self.numbers.items()
+        )
+
     def __len__(self) -> int:
         return sum(last - first + 1 for first, last in self.numbers.values())
 
@@ -145,11 +153,11 @@ class Pipeline:
         return bool(rows) and rows[0].source_sequence >= number
 
     def look(self, window: Window) -> list[Trade]:
-        """Read the table and the API, whole for the time of a window, and note what they hold of it."""
+        """Read what the table and the API hold of a window, and note it."""
         table = self._runner.start(
             IcebergRows(self.addresses.lake, TRADES_TABLE, COLUMNS, rows_seen, catalog_name=CATALOG)
         )
-        table.look()
+        table.look(window.where)
         trades = self.trades(window)
         self._runner.start(ApiRows(answers_seen)).look(trades)
         return trades

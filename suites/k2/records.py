@@ -56,14 +56,14 @@ def key_of(symbol: str, number: int) -> str:
 
 def content(row: Mapping[str, Any]) -> str:
     """Write all that is compared of a trade as one text; `timestamp` is aware, decimals are exact."""
-    timestamp: datetime = row["timestamp"]
-    fields = {**row, "timestamp": timestamp.astimezone(UTC).isoformat()}
-    return "|".join(exact(fields[name]) for name in COLUMNS)
+    return "|".join([exact(row[name]) for name in COLUMNS])
 
 
 def exact(value: object) -> str:
     """Write a value so that equal ones have equal texts and different ones different ones."""
-    return format(value.normalize(), "f") if isinstance(value, Decimal) else str(value)
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
 
 
 def currency_of(symbol: str) -> str:

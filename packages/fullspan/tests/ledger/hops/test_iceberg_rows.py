@@ -47,6 +47,14 @@ def test_a_look_sees_every_row_of_the_newest_snapshot(catalog, table):
     ]  # fmt: skip
 
 
+def test_a_look_can_be_for_some_rows(catalog, table):
+    ledger = Ledger()
+    table.append(ROWS)
+    with HopRunner(ledger) as runner:
+        assert runner.start(hop_on(catalog)).look("number >= 2 and price != '3.0'") == 1
+    assert [seen.key for seen in ledger.observations("iceberg")] == ["s/2"]
+
+
 def test_a_table_that_is_not_there_is_told(catalog, table):
     catalog_of_nothing = {**catalog, "uri": catalog["uri"].replace("catalog", "other")}
     with HopRunner(Ledger()) as runner, pytest.raises(StackError, match=r"no table market\.trades"):

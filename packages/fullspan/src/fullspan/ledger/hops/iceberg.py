@@ -63,16 +63,19 @@ class IcebergRows(Hop):
         if catalog is not None:
             catalog.close()
 
-    def look(self) -> int:
-        """Write the rows of the newest snapshot into the ledger and return how many there are; 0 without a snapshot."""
-        rows = self.read()
+    def look(self, where: str | None = None) -> int:
+        """Write the rows of the newest snapshot into the ledger and return how many there are; 0 without a snapshot.
+
+        `where` chooses rows, as PyIceberg reads conditions: `symbol == 'BTCUSDT' and source_sequence >= 7`.
+        """
+        rows = self.read(where)
         if rows is None:
             return 0
         moment, table = rows
         self.take_in(self._to_observations, table, moment)
         return int(table.num_rows)
 
-    def read(self) -> "tuple[Moment, pa.Table] | None":
+    def read(self, where: str | None = None) -> "tuple[Moment, pa.Table] | None":
         """Return the newest snapshot's rows, and when it was chosen, without noting them; None without a snapshot."""
         if self._catalog is None:
             raise RuntimeError(f"hop {self.name} was not started")
@@ -80,4 +83,5 @@ class IcebergRows(Hop):
         moment = Moment.now()
         if table.current_snapshot() is None:
             return None
-        return moment, table.scan(selected_fields=self._columns).to_arrow()
+        scan = table.scan(selected_fields=self._columns)
+        return moment, (scan if where is None else scan.filter(where)).to_arrow()
