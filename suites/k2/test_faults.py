@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fullspan.faults import Faults, Hang, Stop
+from fullspan.faults import Blackhole, Faults, Hang, Stop
 from fullspan.invariants import Finding
 from fullspan.ledger import Ledger, Moment, Observation
 from fullspan.ledger.hops import HopRunner, KafkaRecord, KafkaTopic
@@ -31,6 +31,7 @@ COMPONENTS = ("kafka", "exchange", "binance-stream", "consumer-crypto", "k2-quer
 CRASH_POINTS = ("before-write", "after-data-files", "before-commit", "after-commit", "during-expiry")
 LONG_S = 30.0
 LOCKED_S = 3.0
+AWAY_S = 3.0
 CLOSES = int(os.environ.get("K2_SUITE_CLOSES", "20"))
 MOST_CONNECTIONS_A_SECOND = 10
 ENOUGH = 1_000
@@ -198,6 +199,17 @@ def lock_catalog(stack: Stack, seconds: float) -> None:
         database.execute("BEGIN EXCLUSIVE")
         time.sleep(seconds)  # the length of the fault is part of the scenario
         database.rollback()
+
+
+@pytest.mark.parametrize("link", ["feed-kafka", "writer-kafka"])
+def test_a_way_to_the_broker_swallows_everything(
+    pipeline: Pipeline, faults: Faults, evidence: Evidence, link: str
+) -> None:
+    """What nobody confirms waits on the feed's disk; the writer reads on where its table ends."""
+    pipeline.watch()
+    with faults.active(Blackhole(link)):
+        time.sleep(AWAY_S)  # the length of the fault is part of the scenario
+    prove(pipeline, evidence, pipeline.window(1.0, ENOUGH), twice_in_kafka=True)
 
 
 @soak

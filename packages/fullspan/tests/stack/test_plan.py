@@ -35,6 +35,26 @@ def test_references_ports_and_addresses_fit_together(write_stack):
         plan.close()
 
 
+def test_a_component_knows_the_proxy_on_the_way_to_it(write_stack):
+    plan = plan_of(
+        write_stack("""
+            components:
+              broker: {run: [sleep, "${self.near}", "${link.way}"], ports: {near: }}
+              x: {run: [sleep, "${broker.near}"]}
+            links: {way: {from: x, to: broker.near, proxy: true}}
+        """)
+    )
+    try:
+        port = str(plan.ports("broker")["near"])
+        assert plan.components()["broker"].launch.argv == ("sleep", port, port), "no proxy listens yet"
+        plan.proxied["way"] = 4711
+        planned = plan.components()
+        assert planned["broker"].launch.argv == ("sleep", port, "4711")
+        assert planned["x"].launch.argv == ("sleep", "4711")
+    finally:
+        plan.close()
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "words"),
     [

@@ -28,7 +28,7 @@ __all__ = ["SCHEMA", "SUITE", "ComponentModel", "LinkModel", "PortModel", "Ready
 SCHEMA: Final = "fullspan/stack/1"
 SUITE: Final = "suite"
 """The name of a link's far side that is not a component: whoever asks for an endpoint."""
-RESERVED: Final = frozenset({SUITE, "self", "secret", "env", "project", "var", "python", "fixed_ports"})
+RESERVED: Final = frozenset({SUITE, "self", "secret", "env", "project", "var", "python", "fixed_ports", "link"})
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]

@@ -162,6 +162,9 @@ class Plan:
                 values[f"{name}.{key}"] = value
                 if name == asker:
                     values[f"self.{key}"] = value
+        for link_id, link in self.model.links.items():
+            # A broker that tells its clients where to connect must tell them the proxy; without one its own port.
+            values[f"link.{link_id}"] = str(self.proxied.get(link_id) or values[link.to])
         for link_id, port in ({} if direct else self.proxied).items():
             link = self.model.links[link_id]
             if link.from_ == asker:
