@@ -32,6 +32,7 @@ ORDER: Final = [
     "selftest",
     "audit",
     "report",
+    "diff",
     "shrink",
     "schema",
     "config",
@@ -187,12 +188,19 @@ def logs(stack: str | None, component: str | None, follow: bool) -> None:
 @cli.command()
 @stack_argument
 @click.option("--profile", help="Look at what this profile of the stack needs.")
+@click.option("--env", help="Look at what this environment needs, and the stack in it.")
 @click.option("--fixed-ports", is_flag=True, help="Look whether the well-known ports of the stack file are free.")
 @click.option("--fix", is_flag=True, help="Remove what earlier runs have left; nothing that lives is touched.")
 @click.option("--everywhere", is_flag=True, help="Take in stray processes of other projects of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def doctor(
-    stack: str | None, profile: str | None, fixed_ports: bool, fix: bool, everywhere: bool, as_json: bool
+    stack: str | None,
+    profile: str | None,
+    env: str | None,
+    fixed_ports: bool,
+    fix: bool,
+    everywhere: bool,
+    as_json: bool,
 ) -> None:
     """Look whether STACK can come up on this machine, and for what earlier runs have left.
 
@@ -210,7 +218,7 @@ def doctor(
 
     var = Settings.load().var_of(project)
     found = examine(
-        files, project, var, profile=profile, fixed_ports=fixed_ports, fix=fix, everywhere=everywhere
+        files, project, var, profile=profile, env=env, fixed_ports=fixed_ports, fix=fix, everywhere=everywhere
     )  # fmt: skip
     click.echo(json.dumps(found.to_json(), indent=1) if as_json else "\n".join(found.lines()))
     sys.exit(found.exit_code)
@@ -277,6 +285,26 @@ def report(bundle: Path | None) -> None:
     from fullspan.stack.load import project_here
 
     click.echo(write_report(bundle or newest_bundle(Settings.load().var_of(project_here()) / "bundles")))
+
+
+@cli.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, also what did not change.")
+def diff(a: Path, b: Path, as_json: bool) -> None:
+    r"""Compare the runs in the bundles A and B: verdicts, latencies per hop, recoveries and figures.
+
+    Exit code 1 when a test broke or a latency is surely longer in B, 2 when B shows less than A did, else 0.
+
+    \b
+    Example:
+      fullspan diff var/bundles/20261121T191758Z-focus-demo var/bundles/20261121T192641Z-focus-demo
+    """
+    from fullspan.report.diff import compare
+
+    found = compare(a, b)
+    click.echo(json.dumps(found.to_json(), indent=1) if as_json else "\n".join(found.lines()))
+    sys.exit(found.exit_code)
 
 
 @cli.command()
