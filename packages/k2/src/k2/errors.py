@@ -5,6 +5,7 @@ K2Error               what happened, to what, and what to do, in one sentence
 ├── CodecError        a frame or a message that cannot be used; it goes to the dead letters with its `reason`
 ├── BusError          Kafka or the schema registry cannot be used
 ├── FeedError         the exchange cannot be used any more: its retries are spent
+├── QueryError        a question that cannot be answered as it is asked
 └── LakeError         a table that cannot be used as it is
     ├── LakeDown      the catalogue or the warehouse does not answer now; its user waits and tries again
     └── NotCommitted  a commit that did not happen, or of which nobody knows; its writer reloads and starts over
@@ -12,7 +13,17 @@ K2Error               what happened, to what, and what to do, in one sentence
 
 from typing import Literal
 
-__all__ = ["BusError", "CodecError", "FeedError", "K2Error", "LakeDown", "LakeError", "NotCommitted", "SettingsError"]
+__all__ = [
+    "BusError",
+    "CodecError",
+    "FeedError",
+    "K2Error",
+    "LakeDown",
+    "LakeError",
+    "NotCommitted",
+    "QueryError",
+    "SettingsError",
+]
 
 
 class K2Error(Exception):
@@ -40,6 +51,17 @@ class BusError(K2Error):
 
 class FeedError(K2Error):
     """The feed has tried as often as it may and ends; the text says what it tried last."""
+
+
+class QueryError(K2Error):
+    """A question that cannot be answered: the reason in one word, for programs, and the text for a person.
+
+    Reasons: `column`, `value`, `time`, `memory`, `files`.
+    """
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
 
 
 class LakeError(K2Error):

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 from duckdb import DuckDBPyConnection
+from pyiceberg.table import Table
 
 from k2.lake.compaction import rows_of
 from k2.lake.duck import relation
@@ -19,12 +20,13 @@ from k2.lake.files import LakeFile, Manifests
 from k2.lake.table import LakeTable
 from k2.lake.tables import CANDLE, FRAMES
 
-__all__ = ["CandleMaker"]
+__all__ = ["CandleMaker", "day_of"]
 
 TRADES_PROPERTY: Final = "k2.trades-sequence"
 """Snapshot property of candles: the number of the newest commit of the trades that they are made of."""
 
 _MICROS: Final = 1_000_000
+_AT_US: Final = 'epoch_us("timestamp")'
 _EXACT: Final = Context(prec=100)
 _CENT: Final = Decimal("1e-8")
 _NOTIONAL_SCALE: Final = 16
@@ -96,22 +98,12 @@ class CandleMaker:
         return found
 
     def _make(self, files: Sequence[LakeFile], windows: Sequence[tuple[int, int]]) -> pa.Table:
-        cursor = self._duck.cursor()
         needed = [file for file in files if _touches(file, windows)]
+        cursor = self._duck.cursor()
         source = relation(cursor, self._trades.iceberg, needed, "trades_fetched")
-        at_us = 'epoch_us("timestamp")'
-        within = " OR ".join(f"{at_us} >= {start} AND {at_us} < {end}" for start, end in windows)
-        answer = cursor.execute(_MADE.format(frame_us=self._frame_us, trades=source, within=within))
-        names = [column[0] for column in answer.description or ()]
-        made = [self._candle(dict(zip(names, row, strict=True))) for row in answer.fetchall()]
+        within = " OR ".join(f"{_AT_US} >= {start} AND {_AT_US} < {end}" for start, end in windows)
+        made = _candles(cursor, source, self._frame_us, within)
         return pa.Table.from_pylist(made, schema=CANDLE.arrow())
-
-    def _candle(self, row: dict[str, Any]) -> dict[str, Any]:
-        start = row.pop("start_us")
-        # Whole units of 1e-16: a product of both decimals would not fit the width that the engine gives it.
-        notional = Decimal(int(row.pop("units"))).scaleb(-_NOTIONAL_SCALE, _EXACT)
-        times = {"window_start": start, "window_end": start + self._frame_us}
-        return {**row, **times, "notional": notional, "vwap": _vwap(notional, row["volume"])}
 
     def _outside(self, files: Sequence[LakeFile], windows: Sequence[tuple[int, int]]) -> pa.Table:
         """Read the candles of some files that are not made anew."""
@@ -121,6 +113,33 @@ class CandleMaker:
         for first, end in windows:
             inside = pc.or_(inside, pc.and_(pc.greater_equal(start, first), pc.less(start, end)))
         return rows.filter(pc.invert(inside))
+
+
+def day_of(
+    cursor: DuckDBPyConnection, trades: Table, files: Sequence[LakeFile], symbol: str, start_us: int
+) -> list[dict[str, Any]]:
+    """Make the candle of one UTC day of a symbol from the trades of some files, one for each exchange."""
+    source = relation(cursor, trades, files, "trades_fetched")
+    day_us = FRAMES["1d"] * _MICROS
+    within = f"symbol = ? AND {_AT_US} >= {start_us} AND {_AT_US} < {start_us + day_us}"
+    return _candles(cursor, source, day_us, within, [symbol])
+
+
+def _candles(
+    cursor: DuckDBPyConnection, trades: str, frame_us: int, within: str, parameters: Sequence[Any] = ()
+) -> list[dict[str, Any]]:
+    """Make the candles of some trades, each a row with the columns of `CANDLE`; times are microseconds."""
+    answer = cursor.execute(_MADE.format(frame_us=frame_us, trades=trades, within=within), list(parameters))
+    names = [column[0] for column in answer.description or ()]
+    return [_candle(dict(zip(names, row, strict=True)), frame_us) for row in answer.fetchall()]
+
+
+def _candle(row: dict[str, Any], frame_us: int) -> dict[str, Any]:
+    start = row.pop("start_us")
+    # Whole units of 1e-16: a product of both decimals would not fit the width that the engine gives it.
+    notional = Decimal(int(row.pop("units"))).scaleb(-_NOTIONAL_SCALE, _EXACT)
+    times = {"window_start": start, "window_end": start + frame_us}
+    return {**row, **times, "notional": notional, "vwap": _vwap(notional, row["volume"])}
 
 
 def _vwap(notional: Decimal, volume: Decimal) -> Decimal | None:

@@ -54,6 +54,10 @@ class Seen:
         document = {key: ranges.tolist() for key, ranges in sorted(self._ranges.items())}
         return json.dumps(document, separators=(",", ":"))
 
+    def keys(self) -> frozenset[str]:
+        """Name every `EXCHANGE:SYMBOL` that something is stored of."""
+        return frozenset(self._ranges)
+
     def ranges(self, key: str) -> list[tuple[int, int]]:
         """List the stored numbers of `EXCHANGE:SYMBOL`: first and last of each range, ascending."""
         return [(int(first), int(last)) for first, last in self._ranges.get(key, _NONE)]

@@ -1,0 +1,146 @@
+"""Rows for a question: from as few files as can hold them, with those of the live tail among them when asked for.
+
+Files say between which times their rows lie. The newest hundred rows are in the newest files, so these are read first,
+and further ones only while one of them could hold a row that belongs to the answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+from duckdb import DuckDBPyConnection
+
+from k2.lake.duck import relation
+from k2.lake.files import LakeFile
+from k2.query.question import Question, column_of
+from k2.query.views import TableView
+from k2.schema import Column, Kind
+
+__all__ = ["Rows", "answer", "as_arrow"]
+
+_FIRST_FILES: Final = 4
+_TIME: Final = "%Y-%m-%dT%H:%M:%S.%f"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows as JSON objects, one text each, and whether there are more."""
+
+    documents: tuple[str, ...]
+    more: bool
+
+
+def answer(cursor: DuckDBPyConnection, view: TableView, question: Question, tail: pa.Table | None = None) -> Rows:
+    """Give the rows of a question as JSON: decimals and times as text; `tail` are rows beside the table's.
+
+    Raises QueryError.
+    """
+    names = question.columns or tuple(column.name for column in question.form.record.columns)
+    columns = [column_of(question.form, name) for name in names]
+    fields = [f"{_key(column.name)}: {_told(column)}" for column in columns]
+    if not question.columns or question.form.time in names:
+        fields.append(f"event_time: {_naive(question.form.time)}")
+    found = _select(cursor, view, question, f"to_json({{{', '.join(fields)}}})::VARCHAR", tail, question.limit + 1)
+    documents = tuple(row[0] for row in found.fetchall())
+    return Rows(documents[: question.limit], len(documents) > question.limit)
+
+
+def as_arrow(cursor: DuckDBPyConnection, view: TableView, question: Question, *, text: bool = False) -> pa.Table:
+    """Give the rows of a question as an Arrow table, with `text` all of it text, as in JSON. Raises QueryError."""
+    names = question.columns or tuple(column.name for column in question.form.record.columns)
+    columns = [column_of(question.form, name) for name in names]
+    chosen = ", ".join(f"{_text(it)} AS {_key(it.name)}" if text else _key(it.name) for it in columns)
+    return _select(cursor, view, question, chosen, None, question.limit).to_arrow_table()
+
+
+def _select(
+    cursor: DuckDBPyConnection, view: TableView, question: Question, chosen: str, tail: pa.Table | None, limit: int
+) -> Any:
+    where, parameters = question.where()
+    order = question.ordered()
+    source = _source(cursor, view, question, tail, where, parameters, limit)
+    by = ", ".join(f"{_key(name)} {'DESC' if down else 'ASC'}" for name, down in order)
+    sql = f"SELECT {chosen} FROM {source} WHERE {where} ORDER BY {by} LIMIT {limit} OFFSET {question.offset}"  # noqa: S608 - names are checked, values are parameters
+    return cursor.execute(sql, parameters)
+
+
+def _source(
+    cursor: DuckDBPyConnection,
+    view: TableView,
+    question: Question,
+    tail: pa.Table | None,
+    where: str,
+    parameters: Sequence[Any],
+    limit: int,
+) -> str:
+    """Choose the files that can hold rows of the answer, and return what stands after FROM."""
+    files = [file for file in view.files if file.may_have(question.symbol, question.start_us, question.end_us)]
+    column, down = question.ordered()[0]
+    if column != question.form.time or len(files) <= _FIRST_FILES:
+        return _from(cursor, view, files, tail)
+    files.sort(key=lambda file: file.last_us if down else -file.first_us, reverse=True)
+    time = f'epoch_us("{column}")'
+    needed = question.offset + limit
+    taken = _enough(files, needed)
+    while taken < len(files):
+        source = _from(cursor, view, files[:taken], tail)
+        # The time of the last row that the answer would have from these files.
+        sql = (
+            f"SELECT {'min' if down else 'max'}(t), count(*) FROM (SELECT {time} AS t FROM {source} WHERE {where} "  # noqa: S608
+            f"ORDER BY t {'DESC' if down else 'ASC'} LIMIT {needed})"
+        )
+        edge, count = cursor.execute(sql, list(parameters)).fetchall()[0]
+        if count < needed:
+            taken = min(len(files), taken * 4)
+            continue
+        reach = [file for file in files if (file.last_us >= edge if down else file.first_us <= edge)]
+        return source if len(reach) <= taken else _from(cursor, view, reach, tail)
+    return _from(cursor, view, files, tail)
+
+
+def _enough(files: Sequence[LakeFile], rows: int) -> int:
+    """Count the files from the start that have so many rows together."""
+    total = 0
+    for number, file in enumerate(files, 1):
+        total += file.rows
+        if total >= rows:
+            return max(number, _FIRST_FILES)
+    return len(files)
+
+
+def _from(cursor: DuckDBPyConnection, view: TableView, files: Sequence[LakeFile], tail: pa.Table | None) -> str:
+    parts = []
+    if files:
+        parts.append(relation(cursor, view.table, files, "fetched"))
+    if tail is not None or not files:
+        cursor.register("tail", view.form.record.arrow().empty_table() if tail is None else tail)
+        parts.append("tail")
+    if len(parts) == 1:
+        return parts[0]
+    return f"(SELECT * FROM {parts[0]} UNION ALL BY NAME SELECT * FROM {parts[1]})"  # noqa: S608
+
+
+def _key(name: str) -> str:
+    return f'"{name}"'
+
+
+def _naive(name: str) -> str:
+    """Write a time without its zone; the engine's own zones would need an extension."""
+    return f"strftime(make_timestamp(epoch_us({_key(name)})), '{_TIME}')"
+
+
+def _told(column: Column) -> str:
+    match column.kind:
+        case Kind.MICROS:
+            return f"{_naive(column.name)} || 'Z'"
+        case Kind.DECIMAL:
+            return f"{_key(column.name)}::VARCHAR"
+        case _:
+            return _key(column.name)
+
+
+def _text(column: Column) -> str:
+    if column.kind in {Kind.MAP, Kind.TEXTS}:
+        return f"to_json({_key(column.name)})::VARCHAR"
+    return f"({_told(column)})::VARCHAR"
