@@ -1,6 +1,7 @@
 """Environments: read strictly, laid over a stack, trusted as they say, and never telling a secret."""
 
 import http.server
+import json
 import os
 import ssl
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fullspan.clients import FocusClient
 from fullspan.environment import Environment, environment_names, find_environment, load_environment
 from fullspan.errors import StackError, UsageError
 from fullspan.stack import Stack, open_stack
@@ -120,6 +122,7 @@ def test_what_an_address_refers_to_must_be_there(project: Path):
 
 
 def test_a_stack_is_brought_up_as_its_environment_says(project: Path, monkeypatch: pytest.MonkeyPatch):
+    (project / "environments" / "staging.yaml").write_text(STAGING.replace("tls: {ca: certs/ca.pem}\n", ""))
     with open_stack("small", env="staging") as stack:
         assert "on lab the-lab-password quick" in stack.logs("web").read_text()
         assert stack.profile == "quick"
@@ -191,6 +194,41 @@ def environment_of(folder: Path, tls: str) -> Environment:
 def status(url: str, context: ssl.SSLContext) -> int:
     with urllib.request.urlopen(url, context=context, timeout=10) as answer:  # noqa: S310 - it is https
         return answer.status
+
+
+SECURE = """\
+schema: fullspan/stack/1
+name: secure
+components:
+  web:
+    driver: remote
+    with: {at: {https: "127.0.0.1:PORT"}}
+    ports: {https: }
+    ready: {http: "https://127.0.0.1:${self.https}/", timeout_s: 6}
+endpoints: {web.https: "https://127.0.0.1:${web.https}/"}
+"""
+
+
+def test_probes_and_clients_trust_as_the_environment_says(project: Path, https: str):
+    (project / "stacks" / "secure.yaml").write_text(SECURE.replace("PORT", https.split(":")[2].rstrip("/")))
+    environment_of(project, "{ca: certs/ca.pem}")
+    with (
+        open_stack("secure", env="here") as stack,
+        FocusClient(stack.endpoint("web.https"), tls=stack.environment.tls.context()) as client,
+    ):
+        assert client.raw("GET", "/").status_code == 200
+        assert "environment here" in fullspan_here(project, "status", "secure").stdout
+    with pytest.raises(StackError, match=r"not ready within 6 s.*certificate verify failed"), open_stack("secure"):
+        pass
+
+
+def test_doctor_looks_at_what_an_environment_needs(project: Path):
+    found = fullspan_here(project, "doctor", "small", "--env", "staging", "--json")
+    checks = {(check["topic"], check["name"]): check for check in json.loads(found.stdout)["checks"]}
+    assert "tls.ca" in checks["environment staging", "certificates"]["detail"]
+    assert checks["environment staging", "addresses"]["level"] == "ok"
+    assert found.returncode == 3
+    assert "the-lab-password" not in found.stdout
 
 
 def test_a_server_with_its_own_authority_is_trusted_by_who_names_it_only(tmp_path: Path, https: str):

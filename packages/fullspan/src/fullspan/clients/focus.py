@@ -1,5 +1,6 @@
 """A client of a Focus Server that blocks; `AsyncFocusClient` has the same calls for asynchronous code."""
 
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,12 +26,21 @@ class FocusClient:
     """A client that blocks. What goes wrong is a `ClientError`, which says it in a sentence.
 
     A call that failed is repeated up to `retries` times where that is safe. `viewer` names who asks, for servers that
-    limit the jobs of one viewer. `raw` sends anything, once, for what a typed call cannot say.
+    limit the jobs of one viewer. `tls` says whom to trust, as `stack.environment.tls.context()` does. `raw` sends
+    anything, once, for what a typed call cannot say.
     """
 
-    def __init__(self, base_url: str, *, timeout_s: float = 10.0, retries: int = 2, viewer: str | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout_s: float = 10.0,
+        retries: int = 2,
+        viewer: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._headers = {} if viewer is None else {"X-Viewer": viewer}
-        self._http = httpx.Client(**calls.http_options(base_url, timeout_s, self._headers))
+        self._http = httpx.Client(**calls.http_options(base_url, timeout_s, self._headers, tls))
         self._retries = retries
 
     def __enter__(self) -> Self:

@@ -1,5 +1,6 @@
 """A client of a Focus Server for asynchronous code; `FocusClient` is the one that blocks."""
 
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -26,12 +27,21 @@ class AsyncFocusClient:
     """The same client for asynchronous code. What goes wrong is a `ClientError`, which says it in a sentence.
 
     A call that failed is repeated up to `retries` times where that is safe. `viewer` names who asks, for servers that
-    limit the jobs of one viewer. `raw` sends anything, once, for what a typed call cannot say.
+    limit the jobs of one viewer. `tls` says whom to trust, as `stack.environment.tls.context()` does. `raw` sends
+    anything, once, for what a typed call cannot say.
     """
 
-    def __init__(self, base_url: str, *, timeout_s: float = 10.0, retries: int = 2, viewer: str | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout_s: float = 10.0,
+        retries: int = 2,
+        viewer: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._headers = {} if viewer is None else {"X-Viewer": viewer}
-        self._http = httpx.AsyncClient(**calls.http_options(base_url, timeout_s, self._headers))
+        self._http = httpx.AsyncClient(**calls.http_options(base_url, timeout_s, self._headers, tls))
         self._retries = retries
 
     async def __aenter__(self) -> Self:

@@ -48,12 +48,14 @@ class Call(Generic[T]):
             raise NotUnderstood(f"the answer to {self} is not what the contract says: {error!r}") from error
 
 
-def http_options(base_url: str, timeout_s: float, headers: Mapping[str, str]) -> dict[str, Any]:
+def http_options(
+    base_url: str, timeout_s: float, headers: Mapping[str, str], tls: ssl.SSLContext | None = None
+) -> dict[str, Any]:
     """Return what both clients are made with.
 
     The authorities that vouch for certificates take long to load; for a server that shows none nobody is trusted.
     """
-    verify = httpx.URL(base_url).scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    verify = tls or httpx.URL(base_url).scheme == "https" or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return {
         "base_url": base_url,
         "timeout": timeout_s,

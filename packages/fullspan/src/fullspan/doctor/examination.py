@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from fullspan.doctor.check import Check, Level, exit_code
 from fullspan.doctor.machine import ClockWatch, look_at_machine
-from fullspan.doctor.needs import look_at_browser, look_at_self, look_at_stack
+from fullspan.doctor.needs import look_at_browser, look_at_environment, look_at_self, look_at_stack
 from fullspan.doctor.residue import Residue, find_residue
 from fullspan.errors import FullspanError
 
@@ -67,6 +67,7 @@ def examine(
     var: Path,
     *,
     profile: str | None = None,
+    env: str | None = None,
     fixed_ports: bool = False,
     fix: bool = False,
     everywhere: bool = False,
@@ -74,20 +75,22 @@ def examine(
     """Look at the machine, at what the stacks of `files` need, and for residue below `var`; with `fix` remove it."""
     clock = ClockWatch.begin()
     checks = [look_at_self(), look_at_browser()]
+    if env:
+        checks += _until_an_error(look_at_environment(env), f"environment {env}")
     for file in files:
-        checks += _stack(file, var, profile, fixed_ports)
+        checks += _until_an_error(look_at_stack(file, var, profile, fixed_ports, env), f"stack {file.stem}")
     checks += _residue(var, project, fix, everywhere)
     return Examination([*checks, *look_at_machine(var, clock)])
 
 
-def _stack(file: Path, var: Path, profile: str | None, fixed_ports: bool) -> list[Check]:
-    """Look at one stack; what cannot be meant in its file ends the look at it, and not the examination."""
+def _until_an_error(look: Iterable[Check], topic: str) -> list[Check]:
+    """Look at one file's needs; what cannot be meant in it ends the look at it, and not the examination."""
     seen: list[Check] = []
     try:
-        for check in look_at_stack(file, var, profile, fixed_ports):
+        for check in look:
             seen.append(check)  # noqa: PERF402 - what was seen before an error counts
     except FullspanError as error:
-        seen.append(Check(f"stack {file.stem}", "file", Level.PROBLEM, error.message, error.remedy))
+        seen.append(Check(topic, "file", Level.PROBLEM, error.message, error.remedy))
     return seen
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from fullspan import __version__
 from fullspan.doctor.check import Check, Level
+from fullspan.environment import find_environment, load_environment
 from fullspan.errors import FullspanError, StackError
 from fullspan.settings import Settings
 from fullspan.stack.load import load_stack
@@ -24,14 +25,33 @@ from fullspan.stack.services.chromium import CHROMIUM
 from fullspan.stack.services.executables import Executable
 from fullspan.stack.state import read_state
 
-__all__ = ["look_at_browser", "look_at_ports", "look_at_stack"]
+__all__ = ["look_at_browser", "look_at_environment", "look_at_ports", "look_at_stack"]
 
 _SERVICES: Final = "fullspan.stack.services."
 
 
-def look_at_stack(file: Path, var: Path, profile: str | None, fixed_ports: bool) -> Iterator[Check]:
+def look_at_environment(named: str) -> Iterator[Check]:
+    """Look whether an environment's certificates and secrets are there. Raises UsageError when it cannot be meant."""
+    environment = load_environment(find_environment(named))
+    topic = f"environment {environment.name}"
+    yield Check(topic, "file", Level.OK, environment.description or str(environment.file))
+    looks = {"certificates": environment.tls.context, "addresses": environment.addresses}
+    for name, look in looks.items():
+        try:
+            look()
+        except FullspanError as error:
+            yield Check(topic, name, Level.PROBLEM, error.message, error.remedy)
+        else:
+            yield Check(topic, name, Level.OK, "can be used")
+
+
+def look_at_stack(
+    file: Path, var: Path, profile: str | None, fixed_ports: bool, env: str | None = None
+) -> Iterator[Check]:
     """Look at all that a stack needs. Raises UsageError when its file cannot be meant."""
-    model = load_stack(file, profile)
+    environment = load_environment(find_environment(env)) if env else None
+    profile = profile or (environment.profile if environment else None)
+    model = load_stack(file, profile, environment)
     folder = RunFolder(var, model.name)
     topic = f"stack {model.name}"
     yield Check(topic, "file", Level.OK, f"{len(model.components)} components, {len(model.links)} links")

@@ -23,6 +23,11 @@ class Tls(Strict):
     key: str | None = None
     _project: Path = PrivateAttr(default_factory=Path.cwd)
 
+    @property
+    def given(self) -> bool:
+        """Whether anything is said at all."""
+        return self.ca is not None or self.certificate is not None or not self.verify
+
     def in_project(self, project: Path) -> "Tls":
         """Return the same with paths that are relative to `project`."""
         found = self.model_copy()

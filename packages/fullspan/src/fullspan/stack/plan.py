@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -37,13 +38,17 @@ class PlannedComponent:
     """What it may use at most, for the monitor."""
     log_errors: tuple[str, ...] = ()
     log_allow: tuple[str, ...] = ()
+    tls: ssl.SSLContext | None = None
+    """Whom its probe trusts; None for the authorities of this machine."""
 
     def probe(self, log_start: int = 0) -> Probe | None:
         """Return the probe that tells when it is ready; None when it is ready as soon as it runs."""
         if self.ready is None:
             return None
         kind, target, _ = self.ready
-        return kind(target, self.launch.log, log_start)
+        probe = kind(target, self.launch.log, log_start)
+        probe.tls = self.tls
+        return probe
 
     @property
     def timeout_s(self) -> float:
@@ -67,6 +72,7 @@ class Plan:
     """The port on which each link's proxy listens, by link."""
     environment: Path | None = None
     """The file of the environment, if there is one."""
+    tls: ssl.SSLContext | None = None
 
     @classmethod
     def make(
@@ -146,6 +152,7 @@ class Plan:
             limits=component.resources.given(),
             log_errors=component.logs.errors,
             log_allow=component.logs.allow,
+            tls=self.tls,
         )
 
     def _references(self, asker: str, *, direct: bool = False) -> References:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from pathlib import Path
 from typing import Any, Final
 
 from fullspan.stack.run_folder import RunFolder
@@ -40,6 +41,7 @@ def describe(folder: RunFolder) -> str:
             f"`fullspan down {folder.name}` removes what is left"
         )
     profile = f", profile {state.profile}" if state.profile else ""
+    profile += f", environment {Path(state.environment).stem}" if state.environment else ""
     age = _seconds(time.time_ns() - state.started_wall_ns)
     lines = [f"{state.name}: {state.phase}, began {age} ago (supervisor pid {state.supervisor.pid}{profile})"]
     lines += _table(["component", "state", "pid", "uptime", "ports", ""], _components(state))

@@ -8,6 +8,7 @@ import asyncio
 import os
 import resource
 import signal
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -49,6 +50,7 @@ class Supervisor:
         self._file = file
         self._var = var
         self._env = env
+        self._tls: ssl.SSLContext | None = None
         self._profile = profile
         self._fixed_ports = fixed_ports
         self._detach = detach
@@ -67,6 +69,8 @@ class Supervisor:
             folder = RunFolder(self._var, model.name)
             lock = await self._take_lock(folder)
             await self._clean_up_after_the_dead(folder)
+            if environment is not None and environment.tls.given:
+                self._tls = environment.tls.context()
             await self._run_guarded(model, folder, Guard(folder, lock.handle, self._say))
         except FullspanError as error:
             self._voice.say_failed(error)
@@ -121,7 +125,7 @@ class Supervisor:
         for path in (folder.state, folder.control, folder.components):
             undo.add(Remove(str(path)))
         plan = Plan.make(self._file, model, folder, self._profile, self._fixed_ports)
-        plan.environment = self._env
+        plan.environment, plan.tls = self._env, self._tls
         undo.add(KillTagged(plan.run_id))
         self._voice.keep_secret(plan.secrets.values)
         stack = RunningStack(plan, self._voice, undo)

@@ -145,3 +145,26 @@ def test_targets_that_cannot_be_meant(kind: type[Probe], target: str, words: str
     with pytest.raises(UsageError, match=words) as caught:
         kind(target, NO_LOG, 0)
     assert "hush" not in str(caught.value)
+
+
+class Refusing(Probe):
+    """Refuses once, and gives no answer from then on."""
+
+    kind = "refusing"
+    asked = 0
+
+    def parse(self) -> None:
+        pass
+
+    async def check(self) -> None:
+        self.asked += 1
+        if self.asked == 1:
+            raise NotReady("connection refused")
+        await asyncio.Event().wait()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("timeout_s", "cause"), [(0.4, "connection refused"), (1.6, "no answer")])
+async def test_a_last_check_that_is_cut_short_does_not_hide_the_cause(tmp_path: Path, timeout_s: float, cause: str):
+    with pytest.raises(NotReady, match=rf"within {timeout_s:g} s: waited for refusing x: {cause}$"):
+        await wait_ready(Refusing("x", tmp_path / "log", 0), timeout_s, print)

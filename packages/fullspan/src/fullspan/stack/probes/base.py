@@ -1,5 +1,6 @@
 """What a probe is: a question to a component that has one good answer, and a cause when it is not given yet."""
 
+import ssl
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
@@ -19,6 +20,8 @@ class Probe(ABC):
     """
 
     kind: ClassVar[str]
+    tls: ssl.SSLContext | None = None
+    """Whom to trust, where an environment says so; else the authorities of this machine."""
 
     def __init__(self, target: str, log: Path, log_start: int) -> None:
         self.target = target

@@ -31,7 +31,9 @@ class HttpProbe(Probe):
     async def check(self) -> None:
         """Ask once, and look at the status."""
         url = self._url
-        tls = ssl.create_default_context() if url.scheme == "https" else None
+        if url.scheme == "https" and self.tls is None:
+            self.tls = ssl.create_default_context()
+        tls = self.tls if url.scheme == "https" else None
         reader, writer = await open_stream(str(url.hostname), url.port or _DEFAULT_PORT[url.scheme], tls)
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         try:

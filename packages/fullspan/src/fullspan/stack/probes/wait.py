@@ -12,6 +12,8 @@ __all__ = ["wait_ready"]
 _BETWEEN_S: Final = 0.05
 _ONE_CHECK_S: Final = 5.0
 _SAY_EVERY_S: Final = 2.0
+_SILENT_S: Final = 1.0
+_NOT_ASKED: Final = "not asked yet"
 
 
 async def wait_ready(probe: Probe, timeout_s: float, say: Callable[[str], object]) -> None:
@@ -22,15 +24,18 @@ async def wait_ready(probe: Probe, timeout_s: float, say: Callable[[str], object
     """
     began = time.monotonic()
     said = began
-    cause = "not asked yet"
+    cause = _NOT_ASKED
     while (left := began + timeout_s - time.monotonic()) > 0:
+        asked = time.monotonic()
         try:
             async with asyncio.timeout(min(left, _ONE_CHECK_S)):
                 return await probe.check()
         except NotReady as not_ready:
             cause = str(not_ready)
         except TimeoutError:
-            cause = "no answer"
+            # A last check that was cut short by the end of the time tells less than the one before.
+            if cause == _NOT_ASKED or time.monotonic() - asked >= _SILENT_S:
+                cause = "no answer"
         if time.monotonic() - said >= _SAY_EVERY_S:
             said = time.monotonic()
             say(f"waits for {probe.waits_for} for {said - began:.0f} s: {cause}")
