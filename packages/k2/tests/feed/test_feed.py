@@ -1,0 +1,343 @@
+"""The feed as a user runs it, between a local exchange and a real Kafka: each trade is there once, whatever happens."""
+
+import signal
+import time
+import urllib.request
+from collections import Counter
+from itertools import count
+
+import httpx
+import pytest
+from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+from k2.bus import Codec, Gap
+from k2.schema import QUOTE, TRADE
+
+_names = count(1)
+
+
+class Bus:
+    """Topics of their own on the shared broker, and what is in them."""
+
+    def __init__(self, broker):
+        self.broker = broker
+        base = f"test-{time.time_ns()}-{next(_names)}"
+        self.trades, self.quotes, self.gaps = f"{base}.trades", f"{base}.quotes", f"{base}.gaps"
+
+    @property
+    def environment(self):
+        return {
+            "K2_KAFKA_BOOTSTRAP": self.broker.bootstrap,
+            "K2_TRADES_TOPIC": self.trades,
+            "K2_QUOTES_TOPIC": self.quotes,
+            "K2_GAPS_TOPIC": self.gaps,
+        }
+
+    def messages(self, topic):
+        consumer = Consumer({
+            "bootstrap.servers": self.broker.bootstrap, "group.id": "test", "enable.partition.eof": True,
+            "log_level": 0, "auto.offset.reset": "earliest",
+        })  # fmt: skip
+        try:
+            known = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, number, 0) for number in known])
+            found, left = [], len(known)
+            while left:
+                for message in consumer.consume(2000, 0.2):
+                    if message.error() is None:
+                        found.append(message)
+                    else:
+                        assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+                        left -= 1
+            return found
+        finally:
+            consumer.close()
+
+    def values(self, topic):
+        return [message.value() for message in self.messages(topic)]
+
+    def rows(self, topic, record=TRADE):
+        decoded = Codec(record).decode(self.values(topic))
+        assert decoded.rejected == ()
+        return decoded.table.to_pylist(maps_as_pydicts="strict")
+
+
+@pytest.fixture
+def bus(one_kafka):
+    return Bus(one_kafka)
+
+
+@pytest.fixture
+def market(k2):
+    """Start an exchange; returns its program and port."""
+
+    def start(*options, port=0):
+        program = k2("exchange", "--port", port, "--exchange-dir", "kept", *options)
+        return program, program.wait_for("exchange.ready")["port"]
+
+    return start
+
+
+def feed(k2, bus, port, *options, **environment):
+    return k2(
+        "feed", "--feed-urls", f"ws://127.0.0.1:{port}", "--rest-url", f"http://127.0.0.1:{port}", "--metrics-port", 0,
+        *options, **{**bus.environment, "K2_BACKOFF_FIRST_S": "0.05", "K2_GAP_WAIT_S": "0.3", **environment},
+    )  # fmt: skip
+
+
+def figures(program):
+    port = program.wait_for("feed.metrics")["port"]
+    found = {}
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        for line in answer.read().decode().splitlines():
+            if not line.startswith("#"):
+                name, _, value = line.rpartition(" ")
+                found[name] = float(value)
+    return found
+
+
+def until(question, within_s=60):
+    deadline = time.monotonic() + within_s
+    while not (answer := question()):
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.05)
+    return answer
+
+
+def history(port, symbol):
+    """All trades of a symbol that the exchange has, asked page by page."""
+    found, number = [], 0
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
+        while True:
+            page = client.get(
+                "/api/v3/historicalTrades", params={"symbol": symbol, "fromId": number, "limit": 1000}
+            ).json()
+            if not page:
+                return found
+            found += page
+            number = page[-1]["id"] + 1
+
+
+def everything(bus, port, symbols=("BTCUSDT", "ETHUSDT")):
+    """Assert that the topic holds every trade of the exchange once, each field as the exchange tells it."""
+    rows = bus.rows(bus.trades)
+    for symbol in symbols:
+        told = history(port, symbol)
+        mine = sorted((row for row in rows if row["symbol"] == symbol), key=lambda row: row["source_sequence"])
+        assert [row["source_sequence"] for row in mine] == [trade["id"] for trade in told]
+        for row, trade in zip(mine, told, strict=True):
+            assert (str(row["price"]), str(row["quantity"])) == (trade["price"], trade["qty"])
+            assert row["timestamp"].timestamp() * 1000 == pytest.approx(trade["time"], abs=0.001)
+            assert row["side"] == ("SELL" if trade["isBuyerMaker"] else "BUY")
+    return rows
+
+
+def confirmed(program, bus):
+    return figures(program).get(f'k2_feed_confirmed_total{{topic="{bus.trades}"}}', 0)
+
+
+def test_every_trade_once_and_each_figure_is_set(k2, bus, market, control):
+    exchange, port = market("--rate", 300, "--trades", 1200, "--quote-rate", 50, "--clock-offset-s", 5)
+    program = feed(k2, bus, port)
+    with control(port) as call:
+        program.wait_for("feed.connected")
+        call("mischief", drop=20, duplicate=30, malformed_every=100)
+        exchange.wait_for("exchange.ended")
+        until(lambda: confirmed(program, bus) == 1200)
+        until(lambda: len(program.events("feed.gap_closed")) == len(program.events("feed.gap_open")) > 0)
+        until(lambda: figures(program)["k2_feed_spool_bytes"] == 0)
+    told = figures(program)
+    rows = everything(bus, port)
+    assert len(rows) == 1200
+    assert told['k2_feed_records_total{kind="trade",symbol="BTCUSDT"}'] == sum(
+        row["symbol"] == "BTCUSDT" for row in rows
+    )
+    quotes = bus.rows(bus.quotes, QUOTE)
+    assert len(quotes) == len({row["message_id"] for row in quotes}) > 20
+    assert sum(value for name, value in told.items() if name.startswith('k2_feed_records_total{kind="quote"')) == len(
+        quotes
+    )
+    assert sum(value for name, value in told.items() if name.startswith("k2_feed_backfilled_total")) == 20
+    assert sum(value for name, value in told.items() if name.startswith("k2_feed_duplicates_total")) == 30
+    letters = bus.messages(f"{bus.trades}.dlq")
+    laid_aside = sum(value for name, value in told.items() if name.startswith("k2_feed_dead_letters_total"))
+    assert len(letters) == laid_aside > 5
+    assert all(dict(letter.headers())["source"] == b"feed" for letter in letters)
+    assert b"<html>502 Bad Gateway</html>" in [letter.value() for letter in letters]
+    gaps = [Gap.decode(value) for value in bus.values(bus.gaps)]
+    assert {(gap.missing, gap.closed is None) for gap in gaps} == {(0, False)} | {
+        (gap.missing, True) for gap in gaps if gap.closed is None
+    }
+    assert sum(gap.missing for gap in gaps if gap.closed is None) == 20
+    assert told["k2_feed_exchange_clock_offset_seconds"] == pytest.approx(5, abs=0.2)
+    assert 0 < told["k2_feed_exchange_clock_error_seconds"] < 0.2
+    assert told["k2_feed_transit_seconds_count"] > 1000
+    assert told["k2_feed_transit_seconds_sum"] / told["k2_feed_transit_seconds_count"] < 0.5, "the offset is taken out"
+    assert told["k2_feed_publish_seconds_count"] == 1200 + len(quotes)
+    assert told["k2_feed_connected"] == 1
+    assert told[f'k2_feed_connections_total{{url="ws://127.0.0.1:{port}"}}'] == 1
+    assert told["k2_feed_bytes_total"] > 100 * told["k2_feed_frames_total"] > 100 * 1200
+    assert told['k2_feed_gaps_total{symbol="BTCUSDT"}'] + told['k2_feed_gaps_total{symbol="ETHUSDT"}'] == len(gaps) / 2
+    assert told['k2_feed_open_gaps{symbol="BTCUSDT"}'] == told['k2_feed_missing_trades{symbol="BTCUSDT"}'] == 0
+    assert abs(told['k2_feed_last_trade_timestamp_seconds{symbol="BTCUSDT"}'] - time.time() - 5) < 60
+    assert told["k2_feed_on_the_way"] == told["k2_feed_spool_full"] == 0
+    assert program.end() == 0
+
+
+def test_a_feed_that_is_killed_again_and_again_sends_every_trade_once(k2, bus, market, control):
+    exchange, port = market("--rate", 400, "--trades", 4000, "--quote-rate", 100)
+    for turn in range(3):
+        program = feed(k2, bus, port)
+        program.wait_for("feed.ready")
+        if turn:
+            until(lambda program=program: confirmed(program, bus) > 0)
+        until(lambda program=program, turn=turn: figures(program)["k2_feed_frames_total"] > 200 * (turn + 1))
+        program.end(signal.SIGKILL)
+    program = feed(k2, bus, port)
+    exchange.wait_for("exchange.ended")
+    with control(port) as call:
+        total = sum(symbol["count"] for symbol in call("state")["symbols"].values())
+    assert total == 4000
+    until(lambda: len(bus.values(bus.trades)) >= total)
+    until(lambda: figures(program)["k2_feed_spool_bytes"] == 0)
+    assert program.end() == 0
+    everything(bus, port)
+    twice = Counter(row["message_id"] for row in bus.rows(bus.quotes, QUOTE))
+    assert max(twice.values()) == 1
+
+
+def test_an_outage_of_the_broker_costs_nothing_but_time(k2, one_kafka, market):
+    bus = Bus(one_kafka)
+    exchange, port = market("--rate", 200, "--trades", 1600, "--quote-rate", 20)
+    program = feed(k2, bus, port)
+    until(lambda: confirmed(program, bus) > 100)
+    one_kafka.kill()
+    until(lambda: figures(program)["k2_feed_spool_bytes"] > 20_000)
+    assert confirmed(program, bus) < 1600
+    one_kafka.start()
+    exchange.wait_for("exchange.ended")
+    until(lambda: confirmed(program, bus) == 1600)
+    assert program.end() == 0
+    everything(bus, port)
+    assert bus.values(bus.gaps) == []
+
+
+def test_a_feed_starts_without_a_broker_and_keeps_what_comes_over_its_own_restart(k2, one_kafka, market):
+    bus = Bus(one_kafka)
+    one_kafka.kill()
+    try:
+        _, port = market("--rate", 200, "--trades", 300)
+        program = feed(k2, bus, port)
+        until(lambda: figures(program)["k2_feed_frames_total"] > 150)
+        assert len(program.events("producer.waits")) == 1
+        assert program.end() == 0
+    finally:
+        one_kafka.start()
+    program = feed(k2, bus, port)
+    until(lambda: confirmed(program, bus) == 300)
+    assert program.end() == 0
+    everything(bus, port)
+
+
+def test_a_full_spool_stops_reading_visibly_and_nothing_is_lost(k2, one_kafka, market):
+    bus = Bus(one_kafka)
+    _, port = market("--rate", 2000, "--trades", 12_000, "--quote-rate", 0)
+    one_kafka.kill()
+    try:
+        program = feed(k2, bus, port, K2_SPOOL_BYTES=str(2**20))
+        program.wait_for("spool.full")
+        assert figures(program)["k2_feed_spool_full"] == 1
+        assert figures(program)["k2_feed_spool_bytes"] < 1.2 * 2**20
+    finally:
+        one_kafka.start()
+    program.wait_for("spool.room")
+    until(lambda: confirmed(program, bus) == 12_000)
+    assert program.end() == 0
+    everything(bus, port)
+
+
+def test_a_silent_exchange_is_left_for_the_next_and_returned_to(k2, bus, market, control):
+    first, port = market("--rate", 100, "--quote-rate", 0)
+    other = k2("exchange", "--port", 0, "--rate", 100, "--quote-rate", 0)
+    fallback = other.wait_for("exchange.ready")["port"]
+    program = feed(
+        k2, bus, port, "--feed-urls", f"ws://127.0.0.1:{port},ws://127.0.0.1:{fallback}", "--silence-s", 0.5,
+        K2_PRIMARY_AFTER_S="1",
+    )  # fmt: skip
+    program.wait_for("feed.connected", url=f"ws://127.0.0.1:{port}")
+    with control(port) as call:
+        call("mischief", silence_s=4)
+        program.wait_for("feed.reconnects", cause="silent", url=f"ws://127.0.0.1:{port}")
+        program.wait_for("feed.connected", url=f"ws://127.0.0.1:{fallback}")
+        program.wait_for("feed.taken_over", url=f"ws://127.0.0.1:{port}")
+        call("halt")
+    assert figures(program)['k2_feed_disconnections_total{cause="silent"}'] >= 1
+    assert program.end() == 0
+    assert first.end() == other.end() == 0
+
+
+def test_a_rotation_overlaps_and_doubles_nothing(k2, bus, market):
+    exchange, port = market("--rate", 300, "--trades", 1800, "--quote-rate", 0)
+    program = feed(k2, bus, port, K2_ROTATE_S="0.5")
+    exchange.wait_for("exchange.ended")
+    program.wait_for("feed.taken_over", count=2)
+    until(lambda: confirmed(program, bus) == 1800)
+    assert program.end() == 0
+    everything(bus, port)
+    assert bus.values(bus.gaps) == [], "one connection was there until the next one was"
+
+
+def test_clean_closes_in_a_row_are_few_tries(k2, bus, market, control):
+    _, port = market("--rate", 50)
+    with control(port) as call:
+        call("mischief", close_next=1000)
+        program = feed(k2, bus, port, K2_BACKOFF_FIRST_S="0.2", K2_BACKOFF_MOST_S="1")
+        program.wait_for("feed.reconnects", count=6)
+        waits = [event["wait_s"] for event in program.events("feed.reconnects")]
+        assert [wait >= 0.5 * min(1.0, 0.2 * 2**turn) for turn, wait in enumerate(waits)] == [True] * len(waits)
+        assert {event["cause"] for event in program.events("feed.reconnects")} == {"closed"}
+        tried = [event["timestamp"] for event in program.events("feed.connected")]
+        assert call("state")["accepted"] == pytest.approx(len(tried), abs=1)
+        call("mischief", close_next=0)
+        until(lambda: figures(program)["k2_feed_frames_total"] > 10)
+    assert program.end() == 0
+
+
+def test_spent_retries_end_it_with_an_error(k2, bus):
+    program = k2(
+        "feed", "--feed-urls", "ws://127.0.0.1:9,ws://127.0.0.1:11", "--rest-url", "", "--attempts", 4,
+        **{**bus.environment, "K2_BACKOFF_FIRST_S": "0.05"},
+    )  # fmt: skip
+    assert program.process.wait(60) == 3
+    said = program.log.read_text()
+    assert "4 connections in a row ended (unreachable, the last at ws://127.0.0.1:11)" in said
+    assert "Traceback" not in said
+
+
+def test_a_gap_that_nobody_can_fill_stays_open_with_exact_bounds(k2, bus, market, control):
+    _, port = market("--rate", 200, "--symbols", "BTCUSDT", "--quote-rate", 0)
+    program = feed(k2, bus, port, "--rest-url", "", "--symbols", "BTCUSDT")
+    until(lambda: figures(program)["k2_feed_frames_total"] > 20)
+    with control(port) as call:
+        call("mischief", drop=7)
+        gap = program.wait_for("feed.gap_open")
+        assert gap["last"] - gap["first"] + 1 == gap["missing"] == 7
+        call("halt")
+    until(lambda: figures(program)['k2_feed_missing_trades{symbol="BTCUSDT"}'] == 7)
+    program.end(signal.SIGKILL)
+    again = feed(k2, bus, port, "--rest-url", "", "--symbols", "BTCUSDT")
+    until(lambda: figures(again)['k2_feed_open_gaps{symbol="BTCUSDT"}'] == 1), "a restart forgets no gap"
+    assert again.end() == 0
+    numbers = {row["source_sequence"] for row in bus.rows(bus.trades)}
+    missing = set(range(min(numbers), max(numbers) + 1)) - numbers
+    assert missing == set(range(gap["first"], gap["last"] + 1))
+
+
+def test_two_feeds_do_not_share_a_spool(k2, bus, market):
+    _, port = market()
+    program = feed(k2, bus, port)
+    program.wait_for("feed.ready")
+    second = feed(k2, bus, port)
+    assert second.process.wait(60) == 3
+    assert "Another k2 feed uses the folder" in second.log.read_text()
+    assert program.end(signal.SIGINT) == 0
