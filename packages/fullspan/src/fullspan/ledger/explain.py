@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -14,10 +15,10 @@ from fullspan.ledger.journeys import find_journey
 from fullspan.ledger.record import Observation, Outcome
 from fullspan.ledger.store import connect, files_in
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explanation", "explain", "look_up"]
 
 MOST_KEYS: Final = 12  # of one stage; a row can be made of hundreds of blocks
-COLUMNS: Final = "key, sequence, event_ns, seen_ns, seen_wall_ns, digest, deviation, attributes, outcome"
+COLUMNS: Final = tuple(field.name for field in fields(Observation) if field.name != "hop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ def explain(bundle: Bundle, key: str, test: str | None = None) -> list[Explanati
 def _explanation(bundle: Bundle, test: TestRecord, key: str) -> Explanation | None:
     journey = find_journey(bundle.journeys_of(test.nodeid), key)
     keys = {key} if journey is None else {one for stage in journey.stages for one in stage.keys} | {key}
-    seen = _observations(bundle, test, sorted(keys))
+    folder = bundle.observations_of(test.nodeid)
+    seen = look_up(folder, sorted(keys)) if folder.is_dir() and files_in(folder) else []
     if journey is None and not seen:
         return None
     if journey is not None:
@@ -139,22 +141,25 @@ def _faults(test: TestRecord, seen: Sequence[Observation]) -> tuple[FaultSpan, .
     return blame(seen, spans)
 
 
-def _observations(bundle: Bundle, test: TestRecord, keys: Sequence[str]) -> list[Observation]:
-    folder = bundle.observations_of(test.nodeid)
-    if not folder.is_dir() or not files_in(folder):
-        return []
+def look_up(folder: Path, keys: Sequence[str], hop: str | None = None) -> list[Observation]:
+    """Return what a ledger's folder holds of some keys, at one hop or at all, by time.
+
+    Raises UsageError when there is no ledger.
+    """
     with connect(folder) as sql:
         rows = sql.execute(
-            f"SELECT hop, {COLUMNS} FROM observations WHERE key IN (SELECT unnest(?)) ORDER BY seen_ns",  # noqa: S608
-            [list(keys)],
+            f"SELECT hop, {', '.join(COLUMNS)} FROM observations "  # noqa: S608
+            "WHERE key IN (SELECT unnest($1)) AND (hop = $2 OR $2 IS NULL) ORDER BY seen_ns",
+            [list(keys), hop],
         ).fetchall()
     return [_observation(row) for row in rows]
 
 
 def _observation(row: Sequence[Any]) -> Observation:
-    *fields, attributes, outcome = row
-    told = MappingProxyType(json.loads(attributes) if attributes else {})
-    return Observation(*fields, told, Outcome(outcome or Outcome.SEEN))
+    values: dict[str, Any] = dict(zip(("hop", *COLUMNS), row, strict=True))
+    values["attributes"] = MappingProxyType(json.loads(values["attributes"] or "{}"))
+    values["outcome"] = Outcome(values["outcome"] or Outcome.SEEN)
+    return Observation(**values)
 
 
 def _nearest(bundle: Bundle, test: TestRecord, key: str) -> str | None:
