@@ -126,6 +126,7 @@ class ScriptedServer:
         self.jobs = {}
         self.requests = []
         self.keys = []
+        self.viewers = []
         self.refusals = deque()
         self.deleted = []
         self.connections = 0
@@ -231,6 +232,7 @@ class ScriptedServer:
         body = await request.json()
         self.requests.append(body)
         self.keys.append(request.headers["Idempotency-Key"])
+        self.viewers.append(request.headers["X-Viewer"])
         try:
             if self.refusals:
                 raise self.refusals.popleft()

@@ -31,8 +31,10 @@ def random_rows(rows, bins):
     return amplitudes_of(RNG.integers(0, 256, (rows, bins)))
 
 
-def test_every_pixel_is_the_code_that_numpy_computes(proof, server, read_proof):
-    page, job = proof(fmin=10, fmax=400)
+@pytest.mark.parametrize("draw", [{}, {"draw": "plain"}], ids=["WebGL2", "Canvas2D"])
+def test_every_pixel_is_the_code_that_numpy_computes(proof, server, read_proof, draw):
+    page, job = proof(fmin=10, fmax=400, **draw)
+    expect(page.get_by_test_id("canvas")).to_have_attribute("data-drawn-by", "Canvas2D" if draw else "WebGL2")
     blank = read_proof(page, newest=-1)
     assert blank.rgb.shape == (64, 32 + job.bins, 3)
     assert not blank.rgb.any()
@@ -69,8 +71,9 @@ def test_no_rounding_of_the_graphics_system_is_further_off_than_one_code(proof, 
     assert (read == expected).mean() >= 0.999
 
 
-def test_a_line_that_did_not_come_has_no_number_and_moves_nothing(proof, server, read_proof):
-    page, job = proof()
+@pytest.mark.parametrize("draw", [{}, {"draw": "plain"}], ids=["WebGL2", "Canvas2D"])
+def test_a_line_that_did_not_come_has_no_number_and_moves_nothing(proof, server, read_proof, draw):
+    page, job = proof(**draw)
     rows = random_rows(21, job.bins)
     here = [*range(10), *range(13, 21)]
     server.send(job, here[:10], rows[here[:10]])
@@ -148,6 +151,21 @@ def test_every_pixel_is_the_level_of_its_channel(proof, server, read_proof):
         server.send_whole(job, list(range(first, last)), rows[first:last])
     picture = read_proof(page, newest=63)
     assert picture.rgb.shape == (64, 32 + 11, 3)
+    assert picture.numbers.tolist() == list(range(64))
+    assert np.array_equal(picture.codes, codes.astype(np.uint8))
+    expect(page.get_by_test_id("error")).to_be_empty()
+
+
+@pytest.mark.parametrize("draw", [{}, {"draw": "plain"}], ids=["WebGL2", "Canvas2D"])
+def test_every_pixel_of_a_waterfall_is_the_level_of_its_channel(proof, server, read_proof, draw):
+    page, job = proof(view=2, cmin=60, cmax=160, **draw)
+    assert job.request.is_waterfall
+    codes = RNG.integers(0, 256, (64, 101))
+    rows = amplitudes_of(codes)
+    rows[7, 20] = np.nan
+    codes[7, 20] = 0
+    server.send(job, list(range(64)), rows)
+    picture = read_proof(page, newest=63)
     assert picture.numbers.tolist() == list(range(64))
     assert np.array_equal(picture.codes, codes.astype(np.uint8))
     expect(page.get_by_test_id("error")).to_be_empty()

@@ -48,11 +48,6 @@ export class Picture {
     }
   }
 
-  /** Textures that live now; they must not grow in number however often another picture is shown. */
-  get textures() {
-    return this.#renderer.textures;
-  }
-
   /** Draw this very frame, so that what reads the canvas next finds it. @returns {HTMLCanvasElement} */
   drawNow() {
     this.#renderer.draw();
@@ -79,6 +74,7 @@ export class Picture {
   show(ring) {
     if (this.#proof) this.#measureProof(ring);
     this.#renderer.show(ring);
+    this.#canvas.dataset.textures = String(this.#renderer.textures);
     this.#frames.now();
   }
 

@@ -51,7 +51,7 @@ export class PresetMenu {
       return element;
     };
     const groups = [group("Of this page", ours), ...(kept.length ? [group("Kept in this browser", kept)] : [])];
-    this.#select.replaceChildren(new Option("Choose …", ""), ...groups);
+    this.#select.replaceChildren(new Option("Preset …", ""), ...groups);
     this.#select.value = selected;
     this.#buttons();
   }
