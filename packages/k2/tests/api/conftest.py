@@ -83,7 +83,7 @@ class Place:
             "catalog_uri": f"sqlite:///{folder}/catalog.db",
             "warehouse": str(folder / "warehouse"),
         }
-        self.ingest = IngestSettings(**common, flush_rows=200, flush_s=0.1, candles_s=0.2)
+        self.ingest = IngestSettings(**common, flush_rows=200, flush_s=0.1, candles_s=0)
         self.serve = ServeSettings(**common, api_key=KEY, refresh_s=0.05, stale_s=2, rate_limit=10_000)
         topics = [self.serve.trades_topic, self.serve.quotes_topic]
         ensure_topics(self.ingest, [*topics, *map(dead_letters_of, topics), self.serve.gaps_topic])
@@ -94,10 +94,12 @@ class Place:
             kind, topic = (
                 (TRADE, self.serve.trades_topic) if isinstance(record, Trade) else (QUOTE, self.serve.quotes_topic)
             )
-            self.put(topic, Codec(kind).encode(record), record.symbol.encode(), record.source_sequence % 2)
+            value, key = Codec(kind).encode(record), record.symbol.encode()
+            self._producer.produce(topic, value, key=key, partition=record.source_sequence % 2)
+        assert self._producer.flush(20) == 0
 
-    def put(self, topic, value, key=b"", partition=0):
-        self._producer.produce(topic, value, key=key, partition=partition)
+    def put(self, topic, value, key=b""):
+        self._producer.produce(topic, value, key=key, partition=0)
         assert self._producer.flush(20) == 0
 
     @contextmanager

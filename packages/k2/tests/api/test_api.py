@@ -10,6 +10,8 @@ import pyarrow.parquet
 import pytest
 
 from k2.bus.gaps import Gap
+from k2.lake import FRAMES
+from k2.lake.candle_runs import CandleRuns
 
 from .conftest import KEY, quote, trade, wait_until
 
@@ -30,9 +32,11 @@ def http(places):
     place.put(place.serve.gaps_topic, gap.encode(), gap.key)
     with place.served() as http:
         with place.writing():
-            wait_until(lambda: told(http, "ohlcv_1d") == 2 and told(http, "quotes") == 20, "the tables are filled")
-            wait_until(lambda: told(http, "trades") == 500, "all trades are in the table")
-            wait_until(lambda: sum(c["trade_count"] for c in days(http)) == 500, "the candles are complete")
+            wait_until(lambda: told(http, "trades") == 500 and told(http, "quotes") == 20, "the tables are filled")
+            runs = CandleRuns(place.ingest)
+            for frame in FRAMES:
+                runs.run(frame)
+            wait_until(lambda: set(counted(http)) == {500}, "the candles are complete")
         yield http
 
 
@@ -41,9 +45,10 @@ def told(http, table):
     return answer.json()["data"]["tables"].get(table, {}).get("rows") if answer.status_code == 200 else None
 
 
-def days(http):
-    data = http.post("/v1/ohlcv/batch", json={"symbols": ["BTCUSDT", "ETHUSDT"], "timeframe": "1d"}).json()["data"]
-    return [row for frames in data.values() for row in frames["1d"]]
+def counted(http):
+    """How many trades the candles of each length are made of."""
+    data = http.post("/v1/ohlcv/batch", json={"symbols": ["BTCUSDT", "ETHUSDT"]}).json()["data"]
+    return [sum(row["trade_count"] for symbol in data.values() for row in symbol[frame]) for frame in FRAMES]
 
 
 def iso(us, zone="Z"):
@@ -250,9 +255,8 @@ def test_a_structured_question_in_every_format(http, form):
         table = pa.csv.read_csv(io.BytesIO(content), convert_options=text)
         rows = [(int(row["source_sequence"]), row["price"], row["timestamp"]) for row in table.to_pylist()]
     else:
-        table = (
-            pa.parquet.read_table(io.BytesIO(content)) if form == "parquet" else pa.ipc.open_stream(content).read_all()
-        )
+        parquet = form == "parquet"
+        table = pa.parquet.read_table(io.BytesIO(content)) if parquet else pa.ipc.open_stream(content).read_all()
         assert table.schema.field("price").type == pa.decimal128(18, 8)
         assert str(table.schema.field("timestamp").type.tz) == "UTC"
         micros = table.column("timestamp").cast(pa.int64()).to_pylist()

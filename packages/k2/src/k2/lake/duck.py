@@ -26,7 +26,6 @@ def connect(warehouse: str, memory_mb: int = 512, threads: int = 2) -> DuckDBPyC
         f"SET memory_limit='{memory_mb}MB'",
         f"SET threads={threads}",
         "SET temp_directory=''",
-        "SET preserve_insertion_order=false",
         "SET parquet_metadata_cache=true",
         "SET autoinstall_known_extensions=false",
         "SET autoload_known_extensions=false",

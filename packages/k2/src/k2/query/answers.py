@@ -41,8 +41,9 @@ def answer(cursor: DuckDBPyConnection, view: TableView, question: Question, tail
     fields = [f"{_key(column.name)}: {_told(column)}" for column in columns]
     if not question.columns or question.form.time in names:
         fields.append(f"event_time: {_naive(question.form.time)}")
-    found = _select(cursor, view, question, f"to_json({{{', '.join(fields)}}})::VARCHAR", tail, question.limit + 1)
-    documents = tuple(row[0] for row in found.fetchall())
+    chosen = f"to_json({{{', '.join(fields)}}})::VARCHAR"
+    sql, parameters = _sql(cursor, view, question, chosen, tail, question.limit + 1)
+    documents = tuple(row[0] for row in cursor.execute(sql, parameters).fetchall())
     return Rows(documents[: question.limit], len(documents) > question.limit)
 
 
@@ -50,19 +51,27 @@ def as_arrow(cursor: DuckDBPyConnection, view: TableView, question: Question, *,
     """Give the rows of a question as an Arrow table, with `text` all of it text, as in JSON. Raises QueryError."""
     names = question.columns or tuple(column.name for column in question.form.record.columns)
     columns = [column_of(question.form, name) for name in names]
-    chosen = ", ".join(f"{_text(it)} AS {_key(it.name)}" if text else _key(it.name) for it in columns)
-    return _select(cursor, view, question, chosen, None, question.limit).to_arrow_table()
+    # Under their own names the texts would be what is sorted by.
+    chosen = ", ".join(f"{_text(it)} AS _{place}" if text else _key(it.name) for place, it in enumerate(columns))
+    sql, parameters = _sql(cursor, view, question, chosen, None, question.limit)
+    rows = cursor.sql(sql, params=parameters).to_arrow_table()
+    # The engine has another name for the same zone.
+    return (
+        rows.rename_columns(list(names))
+        if text
+        else rows.cast(pa.schema([question.form.record.arrow().field(name) for name in names]))
+    )
 
 
-def _select(
+def _sql(
     cursor: DuckDBPyConnection, view: TableView, question: Question, chosen: str, tail: pa.Table | None, limit: int
-) -> Any:
+) -> tuple[str, list[Any]]:
     where, parameters = question.where()
     order = question.ordered()
     source = _source(cursor, view, question, tail, where, parameters, limit)
     by = ", ".join(f"{_key(name)} {'DESC' if down else 'ASC'}" for name, down in order)
     sql = f"SELECT {chosen} FROM {source} WHERE {where} ORDER BY {by} LIMIT {limit} OFFSET {question.offset}"  # noqa: S608 - names are checked, values are parameters
-    return cursor.execute(sql, parameters)
+    return sql, parameters
 
 
 def _source(

@@ -58,6 +58,7 @@ class Engine:
             raise QueryError("files", f"A file of the table cannot be read: {str(error).splitlines()[0]}") from None
         finally:
             clock.cancel()
+            cursor.abort()  # a result that was not read to its end would be in the way of the next question
 
     def _cursor(self) -> DuckDBPyConnection:
         cursor: DuckDBPyConnection | None = getattr(self._mine, "cursor", None)
