@@ -132,23 +132,27 @@ def trade_frame(frame: bytes | str) -> Mapping[str, Any] | None:
 
 
 def kafka_seen(records: Sequence[KafkaRecord], moment: Moment) -> Iterator[Observation]:
-    """Note the trades of Kafka's records. Raises ValueError for a value that is not of the published schema."""
+    """Note the trades of Kafka's records; one that is none is not a trade, and a trade that became one is missing."""
     for record in records:
-        if record.value is None or record.key is None:
-            raise ValueError(f"offset {record.offset} of {record.topic} has no key or no value")
-        row = decoded(record.value)
-        if record.key.decode() != row["symbol"]:
+        try:
+            row = decoded(record.value or b"")
+        except ValueError:
+            continue
+        if record.key != row["symbol"].encode():
             raise ValueError(f"offset {record.offset} of {record.topic}: the key is {record.key!r}, not the symbol")
         yield observed("kafka", row, moment)
 
 
 def decoded(value: bytes) -> Mapping[str, Any]:
-    """Read an Avro value: a single object, or with the number of a registered schema."""
+    """Read an Avro value: a single object, or with the number of a registered schema. Raises ValueError."""
     header = 10 if value[:2] == SINGLE_OBJECT else 5 if value[:1] == REGISTERED else 0
     if not header:
         raise ValueError(f"a value begins with {value[:2]!r}, which is neither of the two forms")
     body = io.BytesIO(value[header:])
-    row: Any = fastavro.schemaless_reader(body, TRADE_SCHEMA, None)
+    try:
+        row: Any = fastavro.schemaless_reader(body, TRADE_SCHEMA, None)
+    except (EOFError, IndexError, KeyError, OverflowError) as error:
+        raise ValueError(f"a value is not of the published schema ({type(error).__name__}: {error})") from error
     if body.read(1):
         raise ValueError("a value is longer than its schema says")
     found: Mapping[str, Any] = row
