@@ -3,7 +3,7 @@ import json
 import pytest
 
 from fullspan.invariants import freshness, integrity, no_duplicate, no_loss, order
-from fullspan.ledger import Journey, Ledger, Observation, Stage, reconcile
+from fullspan.ledger import Guarantee, Journey, Ledger, Observation, Outcome, Stage, reconcile
 from fullspan.verdict import Verdict
 
 LIMIT = 100
@@ -16,7 +16,7 @@ def seen(hop, number, at=None, **more):
     return Observation(hop, f"j/0/{number}", number, number, at, at, **more)
 
 
-def reconciled(changes=(), n=10, hops=("row", "pixel"), gone=(), **stage):
+def reconciled(changes=(), n=10, hops=("row", "pixel"), gone=(), guarantee=Guarantee.EXACTLY_ONCE):
     """Reconcile n records at two hops, seen in time and right except for what `changes` replaces and `gone` drops."""
     ledger = Ledger()
     replaced = {(change.hop, change.key) for change in changes}
@@ -29,7 +29,7 @@ def reconciled(changes=(), n=10, hops=("row", "pixel"), gone=(), **stage):
         Journey(f"j/0/{number}", [Stage(hop, [f"j/0/{number}"], digest=f"d{number}") for hop in hops])
         for number in range(n)
     ]
-    return reconcile(ledger, journeys, LIMIT)
+    return reconcile(ledger, journeys, LIMIT, guarantee)
 
 
 @pytest.mark.parametrize(("invariant", "name"), list(zip(ALL, NAMES, strict=True)))
@@ -117,6 +117,24 @@ def test_an_undecided_record_makes_freshness_inconclusive_and_never_a_fail():
 
 def test_other_hops_do_not_count():
     assert no_loss.check(reconciled(gone={("pixel", 4)}), hops=["row"]).verdict is Verdict.PASS
+
+
+def test_a_guarantee_is_told_with_what_it_allows():
+    again = [seen("pixel", 3, digest="d3"), seen("pixel", 3, 4, digest="d3")]
+    unsure = [seen("row", 7, outcome=Outcome.UNKNOWN)]
+    loose = reconciled([*again, *unsure], gone={("pixel", 7)}, guarantee=Guarantee.AT_LEAST_ONCE)
+    repeats, loss = no_duplicate.check(loose), no_loss.check(loose)
+    assert (repeats.verdict, repeats.guarantee) == (Verdict.PASS, "at least once")
+    assert repeats.summary == "0 surplus of 9 at row, 9 at pixel; 1 seen again at pixel, as at least once allows"
+    assert loss.summary == (
+        "0 missing of 9 at row, 9 at pixel; 1 of unknown outcome at row; 1 of unknown outcome at pixel"
+    )
+    assert no_loss.check(loose, minimum=10).verdict is Verdict.INCONCLUSIVE
+    mark = [seen("row", 5, outcome=Outcome.MARKED, attributes={"last": 6})]
+    best = reconciled(mark, gone={("row", 6), ("pixel", 5), ("pixel", 6)}, guarantee=Guarantee.BEST_EFFORT)
+    assert no_loss.check(best).summary.endswith("; 2 marked as left out at row; 2 marked as left out at pixel")
+    exact = reconciled(mark, gone={("row", 6), ("pixel", 5), ("pixel", 6)})
+    assert no_loss.check(exact).summary.startswith("2 missing of 10 at row, 2 missing of 10 at pixel")
 
 
 def test_a_finding_is_plain_json():

@@ -1,10 +1,11 @@
 """The comparison written as plainly as possible, quadratic where that is plainer: what `reconcile` must agree with."""
 
-from fullspan.ledger import Journey, Ledger, Stage
+from fullspan.ledger import Guarantee, Journey, Ledger, Outcome, Stage
 
 
 def seen_at(ledger: Ledger, hop: str, key: str):
-    found = [(seen.seen_ns, place, seen) for place, seen in enumerate(ledger.observations(hop)) if seen.key == key]
+    told = enumerate(ledger.observations(hop))
+    found = [(seen.seen_ns, at, seen) for at, seen in told if seen.key == key and seen.outcome is Outcome.SEEN]
     return [seen for _, _, seen in sorted(found, key=lambda entry: entry[:2])]
 
 
@@ -83,12 +84,58 @@ def lateness(ledger, hop, key, limit_ns):
     return "late" if seen[0].attributes["not_before_ns"] > seen[0].event_ns + limit_ns else "undecided"
 
 
-def kinds_at(ledger, journeys, hop, key, limit_ns):
+def is_unsaid(ledger, hop, key):
+    told = [seen for seen in ledger.observations(hop) if seen.key == key]
+    return any(seen.outcome in (Outcome.UNKNOWN, Outcome.REFUSED) for seen in told)
+
+
+def is_marked(ledger, hop, key):
+    stream, _, number = key.rpartition("/")
+    marks = [seen for seen in ledger.observations(hop) if seen.outcome is Outcome.MARKED and seen.stream == stream]
+    return any(mark.sequence <= int(number) <= mark.attributes.get("last", mark.sequence) for mark in marks)
+
+
+def need_not_be(ledger, journeys, hop, key, told):
+    """Tell whether a key that was not seen is excused at its hop, or all its records are by the hops before.
+
+    `told` says whether a hop itself excuses a key.
+    """
+    if seen_at(ledger, hop, key):
+        return False
+    if told(ledger, hop, key):
+        return True
+    mine = [journey for journey in journeys for stage in journey.stages if stage.hop == hop and key in stage.keys]
+    return all(excused_before(ledger, journeys, journey, hop, told) for journey in mine)
+
+
+def excused_before(ledger, journeys, journey, hop, told):
+    excused = False
+    for stage in journey.stages:
+        if stage.hop == hop:
+            break
+        missing = [key for key in stage.keys if not seen_at(ledger, stage.hop, key)]
+        if not missing:
+            excused = False
+        elif any(need_not_be(ledger, journeys, stage.hop, key, told) for key in missing):
+            excused = True
+    return excused
+
+
+def is_unknown(ledger, journeys, hop, key):
+    return need_not_be(ledger, journeys, hop, key, is_unsaid)
+
+
+def is_omitted(ledger, journeys, hop, key, guarantee):
+    return guarantee is Guarantee.BEST_EFFORT and need_not_be(ledger, journeys, hop, key, is_marked)
+
+
+def kinds_at(ledger, journeys, hop, key, limit_ns, guarantee):
     seen = seen_at(ledger, hop, key)
     kinds = set()
-    if not seen:
+    excused = is_unknown(ledger, journeys, hop, key) or is_omitted(ledger, journeys, hop, key, guarantee)
+    if not seen and not excused:
         kinds.add("missing")
-    if len(seen) > 1:
+    if len(seen) > 1 and guarantee is not Guarantee.AT_LEAST_ONCE:
         kinds.add("duplicate")
     wrong = wrong_content(ledger, journeys, hop, key)
     if wrong is not None:
@@ -100,9 +147,9 @@ def kinds_at(ledger, journeys, hop, key, limit_ns):
     return kinds
 
 
-def first_bad_hop(ledger, journeys, journey: Journey, limit_ns):
+def first_bad_hop(ledger, journeys, journey: Journey, limit_ns, guarantee):
     for stage in journey.stages:
         stage: Stage
-        if any(kinds_at(ledger, journeys, stage.hop, key, limit_ns) for key in stage.keys):
+        if any(kinds_at(ledger, journeys, stage.hop, key, limit_ns, guarantee) for key in stage.keys):
             return stage.hop
     return None

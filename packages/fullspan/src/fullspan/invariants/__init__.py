@@ -5,6 +5,6 @@
 
 from fullspan.invariants import freshness, integrity, no_duplicate, no_loss, order
 from fullspan.invariants.finding import Finding
-from fullspan.invariants.guarantee import Guarantee
+from fullspan.ledger.guarantee import Guarantee
 
 __all__ = ["Finding", "Guarantee", "freshness", "integrity", "no_duplicate", "no_loss", "order"]

@@ -27,18 +27,22 @@ def judge(
     record, and every hop that `minimum` names.
     """
     counts = _counts(checked, reconciliation, minimum, hops)
+    promise = reconciliation.guarantee.value
     n = sum(counts.values())
     violations = [violation for violation in reconciliation.of(*kinds) if violation.hop in counts]
     if violations:
         first = violations[0]
         summary = f"{_told(kinds, reconciliation, counts)}; first bad hop {first.first_bad_hop}: {first.detail}"
-        return Finding(name, Verdict.FAIL, summary, n, _witness(violations), first.first_bad_hop)
+        return Finding(name, Verdict.FAIL, summary, n, _witness(violations), first.first_bad_hop, guarantee=promise)
     few = {hop: count for hop, count in counts.items() if count < _needed(minimum, hop)}
     if few or not counts:
         told = ", ".join(f"{count:,} at {hop} of at least {_needed(minimum, hop):,}" for hop, count in few.items())
-        return Finding(name, Verdict.INCONCLUSIVE, f"too few records to tell: {told or 'none at any hop'}", n)
+        return Finding(
+            name, Verdict.INCONCLUSIVE, f"too few records to tell: {told or 'none at any hop'}", n, guarantee=promise
+        )
     told = ", ".join(f"{count:,} at {hop}" for hop, count in counts.items())
-    return Finding(name, Verdict.PASS, f"0 {_words(kinds)} of {told}", n)
+    remarks = _remarks(kinds, reconciliation, counts)
+    return Finding(name, Verdict.PASS, f"0 {_words(kinds)} of {told}{remarks}", n, guarantee=promise)
 
 
 def _counts(
@@ -72,6 +76,22 @@ def _told(kinds: tuple[Kind, ...], reconciliation: Reconciliation, counts: Mappi
         wrong = {kind: totals.count(kind) for kind in kinds} if totals else {}
         told += [f"{count:,} {_words((kind,))} of {checked:,} at {hop}" for kind, count in wrong.items() if count]
     return ", ".join(told)
+
+
+def _remarks(kinds: tuple[Kind, ...], reconciliation: Reconciliation, counts: Mapping[str, int]) -> str:
+    """Tell what is no violation and yet no matter of course: what nobody knows, and what the guarantee allows."""
+    remarks = []
+    for hop in counts:
+        totals = reconciliation.totals.get(hop)
+        if totals is None:
+            continue
+        if Kind.MISSING in kinds and totals.unknown:
+            remarks.append(f"{totals.unknown:,} of unknown outcome at {hop}")
+        if Kind.MISSING in kinds and totals.omitted:
+            remarks.append(f"{totals.omitted:,} marked as left out at {hop}")
+        if Kind.DUPLICATE in kinds and totals.duplicate:
+            remarks.append(f"{totals.duplicate:,} seen again at {hop}, as {reconciliation.guarantee.value} allows")
+    return "".join(f"; {remark}" for remark in remarks)
 
 
 def _witness(violations: Iterable[Violation]) -> tuple[Observation, ...]:

@@ -1,12 +1,13 @@
 """One hop under examination: which of the keys that should have been seen there went wrong, and how."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fullspan.ledger.guarantee import Guarantee
 from fullspan.ledger.reconciliation import WITNESS_LIMIT, Kind
-from fullspan.ledger.record import Observation
+from fullspan.ledger.record import Observation, Outcome
 
-__all__ = ["Expectation", "Fault", "HopExam"]
+__all__ = ["Excuses", "Expectation", "Fault", "HopExam"]
 
 MILLISECOND = 1_000_000
 
@@ -32,10 +33,22 @@ class Fault:
     swapped_with: str | None = None
 
 
-class HopExam:
-    """The examination of one hop; done when constructed.
+@dataclass(frozen=True, slots=True)
+class Excuses:
+    """Records, by number, that need not be seen any more, until some hop sees them after all.
 
-    `seen` holds the observations of each expected key in the order in which they were seen, `faults` what went wrong.
+    Of the `unknown` ones some hop could not tell, or it refused them; the `omitted` ones it has marked as left out.
+    """
+
+    unknown: set[int] = field(default_factory=set)
+    omitted: set[int] = field(default_factory=set)
+
+
+class HopExam:
+    """The examination of one hop; done when constructed, with the excuses of all hops before it brought up to date.
+
+    `seen` holds the observations of each expected key in the order in which they were seen, `faults` what went wrong
+    under the stream's guarantee.
     """
 
     def __init__(
@@ -45,16 +58,21 @@ class HopExam:
         observations: Sequence[Observation],
         earlier: Mapping[str, "HopExam"],
         late_after_ns: int | None,
+        guarantee: Guarantee,
+        excuses: Excuses,
     ) -> None:
         self.hop = hop
         self.expected = expected
         self.seen: dict[str, list[Observation]] = {}
         self.faults: dict[str, list[Fault]] = {}
-        self.surplus = self.extra = self.compared = self.judged = self.undecided = 0
+        self.surplus = self.extra = self.compared = self.judged = self.undecided = self.unknown = self.omitted = 0
+        self._guarantee = guarantee
+        self._unsaid: set[str] = set()
+        self._marked: set[str] = set()
         self._earlier = earlier
         self._owners: dict[str, list[str]] | None = None
         self._take_in(observations)
-        self._find_missing()
+        self._find_missing(self._excused(excuses))
         self._find_duplicates()
         self._find_altered()
         self._find_disorder()
@@ -63,10 +81,51 @@ class HopExam:
 
     def _take_in(self, observations: Sequence[Observation]) -> None:
         for observation in sorted(observations, key=lambda seen: seen.seen_ns):
-            if observation.key in self.expected:
+            if observation.outcome is Outcome.MARKED:
+                self._marked.update(self._covered(observation))
+            elif observation.outcome is not Outcome.SEEN:
+                self._unsaid.add(observation.key)
+            elif observation.key in self.expected:
                 self.seen.setdefault(observation.key, []).append(observation)
             else:
                 self.extra += 1
+
+    def _covered(self, mark: Observation) -> Iterable[str]:
+        last = mark.attributes.get("last", mark.sequence)
+        if not isinstance(last, int) or last - mark.sequence < len(self.expected):
+            upto = last if isinstance(last, int) else mark.sequence
+            return [mark.key, *(f"{mark.stream}/{number}" for number in range(mark.sequence, upto + 1))]
+        named = ((key, *key.rpartition("/")[::2]) for key in self.expected)
+        return [key for key, stream, name in named if stream == mark.stream and _is_between(name, mark.sequence, last)]
+
+    def _excused(self, excuses: Excuses) -> set[str]:
+        """Return the keys that need not have been seen, and bring the excuses of their records up to date."""
+        excused: set[str] = set()
+        if not (self._unsaid or self._marked or excuses.unknown or excuses.omitted):
+            return excused
+        unknown: set[int] = set()
+        omitted: set[int] = set()
+        unseen: set[int] = set()
+        for key, expectation in self.expected.items():
+            if key in self.seen:
+                continue
+            unseen.update(expectation.records)
+            if key in self._unsaid or excuses.unknown.issuperset(expectation.records):
+                self.unknown += 1
+                unknown.update(expectation.records)
+                excused.add(key)
+            if not self._guarantee.allows_marked_loss:
+                continue
+            if key in self._marked or excuses.omitted.issuperset(expectation.records):
+                self.omitted += key not in excused
+                omitted.update(expectation.records)
+                excused.add(key)
+        here = {record for expectation in self.expected.values() for record in expectation.records}
+        excuses.unknown.difference_update(here - unseen)
+        excuses.omitted.difference_update(here - unseen)
+        excuses.unknown.update(unknown)
+        excuses.omitted.update(omitted)
+        return excused
 
     def _fault(
         self, kind: Kind, key: str, detail: str, witness: Iterable[Observation | None], swapped_with: str | None = None
@@ -82,11 +141,13 @@ class HopExam:
         seen = self._earlier[previous[0]].seen.get(previous[1])
         return seen[0] if seen else None
 
-    def _find_missing(self) -> None:
+    def _find_missing(self, excused: Collection[str]) -> None:
         if len(self.seen) == len(self.expected):
             return
         after = self._nearest_seen(reversed(self.expected))
         for key, before in self._nearest_seen(self.expected).items():
+            if key in excused:
+                continue
             witness = (self._before(key), before, after[key])
             self._fault(Kind.MISSING, key, f"{key} was not seen at hop {self.hop}", witness)
 
@@ -107,6 +168,7 @@ class HopExam:
         for key, seen in self.seen.items():
             if len(seen) > 1:
                 self.surplus += len(seen) - 1
+            if len(seen) > 1 and not self._guarantee.allows_repeats:
                 self._fault(Kind.DUPLICATE, key, f"{key} was seen {len(seen)} times at hop {self.hop}", seen)
 
     def _find_altered(self) -> None:
@@ -190,3 +252,7 @@ class HopExam:
                 late = (first.seen_wall_ns - first.event_ns) / MILLISECOND
                 detail = f"{key} was seen {late:.0f} ms after it was due at hop {self.hop}, allowed are "
                 self._fault(Kind.LATE, key, detail + f"{late_after_ns / MILLISECOND:.0f}", (self._before(key), first))
+
+
+def _is_between(name: str, first: int, last: int) -> bool:
+    return name.isdecimal() and first <= int(name) <= last

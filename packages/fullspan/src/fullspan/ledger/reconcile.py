@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from fullspan.ledger.debt import debts_of
-from fullspan.ledger.examine import Expectation, HopExam
+from fullspan.ledger.examine import Excuses, Expectation, HopExam
+from fullspan.ledger.guarantee import Guarantee
 from fullspan.ledger.journey import Journey
 from fullspan.ledger.ledger import Ledger
 from fullspan.ledger.reconciliation import HopTotals, Kind, Reconciliation, Violation
@@ -18,13 +19,18 @@ __all__ = ["reconcile"]
 
 
 def reconcile(
-    ledger: Ledger, journeys: Iterable[Journey], late_after_ns: int | Mapping[str, int] | None = None
+    ledger: Ledger,
+    journeys: Iterable[Journey],
+    late_after_ns: int | Mapping[str, int] | None = None,
+    guarantee: Guarantee = Guarantee.EXACTLY_ONCE,
 ) -> Reconciliation:
     """Compare a ledger with the journeys that its records should have made.
 
     `late_after_ns` is how long after its `event_ns` a record may be seen, ns: at every hop, or by hop; hops without a
-    limit are not judged. Raises ValueError when journeys contradict each other: two for one record, hops in opposite
-    orders, or different content expected of one key at one hop.
+    limit are not judged. `guarantee` is what the stream promises: what that allows is counted, but is no violation. A
+    record whose outcome some hop does not know, or that it refused, need not be seen after it. Raises ValueError when
+    journeys contradict each other: two for one record, hops in opposite orders, or different content expected of one
+    key at one hop.
     """
     asked = list(journeys)
     twice = [key for key, times in Counter(journey.key for journey in asked).items() if times > 1]
@@ -32,9 +38,10 @@ def reconcile(
         raise ValueError(f"record {twice[0]} has more than one journey")
     expected = _expectations(asked)
     exams: dict[str, HopExam] = {}
+    excuses = Excuses()
     for hop in _stage_order(asked):
         limit = late_after_ns.get(hop) if isinstance(late_after_ns, Mapping) else late_after_ns
-        exams[hop] = HopExam(hop, expected[hop], ledger.observations(hop), exams, limit)
+        exams[hop] = HopExam(hop, expected[hop], ledger.observations(hop), exams, limit, guarantee, excuses)
     first_bad = _first_bad_hops(asked, exams)
     return Reconciliation(
         totals={hop: _totals(exam) for hop, exam in exams.items()},
@@ -43,6 +50,7 @@ def reconcile(
         records=len(asked),
         debts=debts_of(asked, exams),
         journeys=tuple(asked),
+        guarantee=guarantee,
     )
 
 
@@ -120,4 +128,6 @@ def _totals(exam: HopExam) -> HopTotals:
         judged=exam.judged,
         undecided=exam.undecided,
         extra=exam.extra,
+        unknown=exam.unknown,
+        omitted=exam.omitted,
     )

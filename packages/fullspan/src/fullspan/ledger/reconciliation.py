@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from fullspan.ledger.guarantee import Guarantee
 from fullspan.ledger.record import Observation
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class HopTotals:
 
     `compared` keys had content to compare, `judged` keys had a time limit that could be decided, `undecided` ones were
     seen after their limit but may have been there before. `extra` observations belong to no record that was asked for.
+    `unknown` keys were not seen and need not be, because this hop or one before could not tell of them, or refused
+    them; `omitted` ones because it had marked them as left out, which the guarantee allows. `duplicate` counts what
+    came again, also where that is allowed.
     """
 
     hop: str
@@ -48,6 +52,8 @@ class HopTotals:
     judged: int = 0
     undecided: int = 0
     extra: int = 0
+    unknown: int = 0
+    omitted: int = 0
 
     def count(self, kind: Kind) -> int:
         """Return the count of one kind of violation."""
@@ -95,6 +101,7 @@ class Reconciliation:
     records: int
     debts: "tuple[Debt, ...]" = ()
     journeys: "tuple[Journey, ...]" = ()
+    guarantee: Guarantee = Guarantee.EXACTLY_ONCE
 
     @property
     def hops(self) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullspan.faults import Evidence
-from fullspan.invariants.guarantee import Guarantee
 from fullspan.invariants.streaming.checker import Book, Checker, told_key
+from fullspan.ledger.guarantee import Guarantee
 from fullspan.ledger.piece import Piece
 from fullspan.verdict import Verdict
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fullspan.invariants.finding import Finding
-from fullspan.invariants.guarantee import Guarantee
+from fullspan.ledger.guarantee import Guarantee
 from fullspan.ledger.piece import Piece, Streams
 from fullspan.ledger.reconciliation import WITNESS_LIMIT
 from fullspan.ledger.record import Observation

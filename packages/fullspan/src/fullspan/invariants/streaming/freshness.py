@@ -6,8 +6,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fullspan.invariants.guarantee import Guarantee
 from fullspan.invariants.streaming.checker import Book, Checker, told_key
+from fullspan.ledger.guarantee import Guarantee
 from fullspan.ledger.piece import Piece
 from fullspan.verdict import Verdict
 

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from fullspan.invariants.guarantee import Guarantee
 from fullspan.invariants.streaming.checker import Book, Checker, told_key
+from fullspan.ledger.guarantee import Guarantee
 from fullspan.ledger.piece import Piece
 
 __all__ = ["NoDuplicate"]

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from fullspan.invariants.guarantee import Guarantee
 from fullspan.invariants.streaming.checker import Book, Checker
+from fullspan.ledger.guarantee import Guarantee
 from fullspan.ledger.piece import Piece
 from fullspan.ledger.runs import Runs
 

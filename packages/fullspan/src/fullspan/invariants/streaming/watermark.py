@@ -6,9 +6,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fullspan.invariants.guarantee import Guarantee
 from fullspan.invariants.streaming.checker import Checker, told_key
 from fullspan.invariants.streaming.summit import LOWEST, Summit
+from fullspan.ledger.guarantee import Guarantee
 from fullspan.ledger.piece import Piece
 
 __all__ = ["MonotonicWatermark"]
