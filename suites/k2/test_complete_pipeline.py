@@ -35,8 +35,8 @@ from suites.k2.records import EXACT_TYPES, row_of
 
 pytestmark = pytest.mark.e2e
 
-ENOUGH = 2_000
-A_WHILE_S = 4.0
+ENOUGH = 1_000
+A_WHILE_S = 3.0
 AWAY_S = 3.0
 CANDLES_WITHIN_S = 60.0
 
@@ -94,6 +94,7 @@ def test_the_writer_is_killed_at_any_moment(pipeline: Pipeline, faults: Faults, 
     prove(pipeline, evidence, pipeline.window(0, ENOUGH))
 
 
+@pytest.mark.soak
 def test_the_broker_stands_still_and_goes_away(pipeline: Pipeline, faults: Faults, evidence: Evidence) -> None:
     pipeline.watch()
     for fault in (Hang("kafka"), Stop("kafka")):
@@ -102,6 +103,7 @@ def test_the_broker_stands_still_and_goes_away(pipeline: Pipeline, faults: Fault
     prove(pipeline, evidence, pipeline.window(0, ENOUGH))
 
 
+@pytest.mark.soak
 def test_the_feed_is_killed(pipeline: Pipeline, faults: Faults, evidence: Evidence) -> None:
     """What the exchange sent while the feed was away is asked for; a trade may stand in Kafka twice."""
     pipeline.watch()
@@ -110,6 +112,7 @@ def test_the_feed_is_killed(pipeline: Pipeline, faults: Faults, evidence: Eviden
     prove(pipeline, evidence, pipeline.window(A_WHILE_S, ENOUGH), twice_in_kafka=True)
 
 
+@pytest.mark.soak
 def test_a_silent_exchange_is_told_and_candles_are_those_of_its_trades(
     pipeline: Pipeline, faults: Faults, evidence: Evidence
 ) -> None:

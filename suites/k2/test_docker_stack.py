@@ -82,6 +82,7 @@ def _restarted(stack: Stack) -> set[str]:
     return {str(event["attributes"].get("component", "")) for event in acts}
 
 
+@pytest.mark.soak
 def test_ill_health_of_the_broker_is_told_by_the_api(pipeline: Pipeline, faults: Faults, evidence: Evidence) -> None:
     """The API goes on answering what it has, and says that it is not ready; afterwards it is by itself."""
     with faults.active(Hang("kafka")):
@@ -93,6 +94,7 @@ def test_ill_health_of_the_broker_is_told_by_the_api(pipeline: Pipeline, faults:
     evidence.require()
 
 
+@pytest.mark.soak
 def test_a_dead_writer_is_told_by_the_api(pipeline: Pipeline, faults: Faults, evidence: Evidence) -> None:
     """Without a writer the table grows old: readiness says so, and the figures show the lag that is made up later."""
     with faults.active(Kill("consumer-crypto")):
@@ -137,6 +139,7 @@ def test_state_lies_in_the_components_own_folders(stack: Stack, evidence: Eviden
     evidence.require()
 
 
+@pytest.mark.soak
 def test_what_is_stored_outlives_a_restart(pipeline: Pipeline, stack: Stack, evidence: Evidence) -> None:
     (newest,) = pipeline.api.trades(limit=1).rows
     number, symbol = newest.source_sequence, newest.symbol

@@ -46,6 +46,7 @@ def test_dropped_frames_are_asked_for_and_nothing_is_missing(pipeline: Pipeline,
     prove(pipeline, evidence, pipeline.window(3.0, ENOUGH), twice_in_kafka=True)
 
 
+@soak
 def test_doubled_frames_are_stored_once(pipeline: Pipeline, evidence: Evidence) -> None:
     pipeline.watch()
     pipeline.exchange.command("mischief", duplicate=200)
@@ -53,12 +54,14 @@ def test_doubled_frames_are_stored_once(pipeline: Pipeline, evidence: Evidence) 
     prove(pipeline, evidence, pipeline.window(3.0, ENOUGH), twice_in_kafka=True)
 
 
+@soak
 def test_disordered_frames_are_all_stored(pipeline: Pipeline, evidence: Evidence) -> None:
     pipeline.watch()
     pipeline.exchange.command("mischief", reorder=300, within=10)
     prove(pipeline, evidence, pipeline.window(3.0, ENOUGH), twice_in_kafka=True)
 
 
+@soak
 def test_frames_that_are_none_are_laid_aside(pipeline: Pipeline, evidence: Evidence) -> None:
     """Every kind of broken frame between good ones: the good are stored, the broken are in the dead letters."""
     pipeline.watch()
@@ -78,6 +81,7 @@ def test_frames_that_are_none_are_laid_aside(pipeline: Pipeline, evidence: Evide
     prove(pipeline, evidence, window)
 
 
+@soak
 def test_a_silent_connection_is_given_up_and_taken_up_again(pipeline: Pipeline, evidence: Evidence) -> None:
     """The connection stands and nothing comes, for longer than the watchdog waits: what was traded is asked for."""
     pipeline.watch()
@@ -88,6 +92,7 @@ def test_a_silent_connection_is_given_up_and_taken_up_again(pipeline: Pipeline, 
     prove(pipeline, evidence, pipeline.window(9.0, ENOUGH), twice_in_kafka=True)
 
 
+@soak
 def test_clean_closes_in_a_row_are_met_with_patience(pipeline: Pipeline, evidence: Evidence) -> None:
     """The exchange hangs up as soon as somebody comes: attempts stay few a second, and nothing is lost."""
     pipeline.watch()
@@ -108,6 +113,7 @@ def test_clean_closes_in_a_row_are_met_with_patience(pipeline: Pipeline, evidenc
     prove(pipeline, evidence, pipeline.window(2.0, ENOUGH), twice_in_kafka=True)
 
 
+@soak
 @pytest.mark.parametrize("offset_s", [-1.3, 5.0])
 def test_the_exchange_has_another_clock(pipeline: Pipeline, evidence: Evidence, offset_s: float) -> None:
     """Its clock is off; its times are stored as it tells them, and nothing is lost or judged by them."""
@@ -117,7 +123,8 @@ def test_the_exchange_has_another_clock(pipeline: Pipeline, evidence: Evidence, 
         prove(pipeline, evidence, window)
 
 
-@pytest.mark.parametrize("point", [pytest.param(point, marks=soak) for point in CRASH_POINTS])
+@soak
+@pytest.mark.parametrize("point", CRASH_POINTS)
 @pytest.mark.parametrize("times", range(4))
 def test_the_writer_is_killed_at_a_named_point(
     pipeline: Pipeline, stack: Stack, evidence: Evidence, point: str, times: int
@@ -187,6 +194,7 @@ def _environment(stack: Stack) -> dict[str, str]:
     }
 
 
+@soak
 def test_a_locked_catalog_is_waited_for(pipeline: Pipeline, stack: Stack, evidence: Evidence) -> None:
     pipeline.watch()
     lock_catalog(stack, LOCKED_S)
@@ -201,6 +209,7 @@ def lock_catalog(stack: Stack, seconds: float) -> None:
         database.rollback()
 
 
+@soak
 @pytest.mark.parametrize("link", ["feed-kafka", "writer-kafka"])
 def test_a_way_to_the_broker_swallows_everything(
     pipeline: Pipeline, faults: Faults, evidence: Evidence, link: str
