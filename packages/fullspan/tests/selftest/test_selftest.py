@@ -13,12 +13,13 @@ from fullspan.selftest.catalogue import FAULTS, PLANTED, broken
 from fullspan.selftest.command import QUICK_FAULTS, run_selftest
 from fullspan.selftest.defect import NO_ALARM, Defect, Diagnosis, Result
 from fullspan.selftest.doubles import doubles_up
+from fullspan.selftest.focus_catalogue import FOCUS
 from fullspan.selftest.matrix import Matrix, bound_of
 from fullspan.verdict import Verdict
 from packages.fullspan.tests.commands import environment
+from packages.fullspan.tests.selftest.guide import must_stand_in_the_guide
 
-GUIDE = Path(__file__).parents[4] / "docs" / "selftest.md"
-BEGIN, END = "<!-- double -->\n", "<!-- end of double -->"
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module")
@@ -91,25 +92,30 @@ def test_the_guide_says_what_is_planted(matrix: Matrix):
     table = Matrix(
         [*matrix.results, *(Result(f.defect, f.defect.expected) for f in list(FAULTS.values())[QUICK_FAULTS:])]
     )
-    text = GUIDE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    old, _, after = rest.partition(END)
-    if os.environ.get("FULLSPAN_WRITE_GUIDE"):
-        GUIDE.write_text(before + BEGIN + table.markdown() + END + after, encoding="utf-8")
-    else:
-        assert old == table.markdown()
+    must_stand_in_the_guide("double", table.markdown())
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(400)
 def test_the_whole_self_test_by_its_command(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "fullspan", "selftest", "--full", "--clean", "20", "--json"],
-        cwd=tmp_path, env=environment(FULLSPAN_VAR=str(tmp_path / "var")), capture_output=True, text=True, timeout=170,
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=380,
     )  # fmt: skip
     said = json.loads(done.stdout)
     assert [one for one in said["results"] if not one["right"]] == []
     assert (done.returncode, said["verdict"]) == (0, "pass")
-    assert len(said["results"]) == len(PLANTED) + 3 + len(FAULTS) + 20
+    assert len(said["results"]) == len(PLANTED) + 3 + len(FAULTS) + 20 + len(FOCUS) + 1
+
+
+@pytest.mark.soak
+def test_without_a_sample_recording_focus_is_left_out_and_nothing_stays(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "fullspan", "selftest", "--full"],
+        cwd=tmp_path, env=environment(FULLSPAN_VAR=str(tmp_path / "var")), capture_output=True, text=True, timeout=170,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "The slice of Focus is left out: " in done.stdout
     assert list((tmp_path / "var" / "selftest").iterdir()) == [], "nothing of it stays"
 
 

@@ -7,6 +7,7 @@ from itertools import islice
 
 import click
 
+from fullspan.errors import Inconclusive
 from fullspan.selftest.catalogue import FAULTS
 from fullspan.selftest.defect import Result
 from fullspan.selftest.doubles import doubles_up
@@ -36,9 +37,10 @@ def selftest(full: bool, clean: int, as_json: bool) -> int:
 
 
 def run_selftest(tell: Tell, *, full: bool, clean: int) -> Matrix:
-    """Plant all defects into the double, beside `clean` streams without any; with `full` all faults as well.
+    """Plant all defects into the double, beside `clean` streams without any.
 
-    Raises StackError when the double cannot be brought up or does not do what it must.
+    With `full` all faults are injected as well, and defects are planted into a slice of Focus where there is one.
+    Raises StackError when a system cannot be brought up or does not do what it must.
     """
     results: list[Result] = []
     faults = islice(FAULTS.values(), None if full else QUICK_FAULTS)
@@ -53,5 +55,20 @@ def run_selftest(tell: Tell, *, full: bool, clean: int) -> Matrix:
         for planted in faults:
             tell(f"{planted.defect.where}: {planted.defect.story}")
             results.append(doubles.fault(planted))
-    left = len(FAULTS) - QUICK_FAULTS
-    return Matrix(results, () if full else [f"{left} faults of processes and links are left to `--full`."])
+    if not full:
+        left = len(FAULTS) - QUICK_FAULTS
+        return Matrix(results, [f"{left} faults of processes and links, and Focus, are left to `--full`."])
+    try:
+        return Matrix([*results, *_focus(tell)])
+    except Inconclusive as missing:
+        return Matrix(results, [str(missing)])
+
+
+def _focus(tell: Tell) -> list[Result]:
+    """Plant all defects into the slice of Focus; Inconclusive when there is none here."""
+    # Clients, protocols and browsers' sockets: nobody needs them for the double.
+    from fullspan.selftest.focus_slice import all_of_focus, focus_up
+
+    tell("a slice of Focus comes up: broker, interrogator, analyzer, server")
+    with focus_up() as focus:
+        return all_of_focus(focus, tell)

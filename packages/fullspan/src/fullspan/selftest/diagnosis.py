@@ -11,15 +11,19 @@ from fullspan.verdict import Verdict, combine
 __all__ = ["diagnose"]
 
 
-def diagnose(examined: Reconciliation, minimum: Minimum, hops: Iterable[str]) -> tuple[Diagnosis, str]:
+def diagnose(
+    examined: Reconciliation, minimum: Minimum, hops: Iterable[str], compared: Iterable[str] | None = None
+) -> tuple[Diagnosis, str]:
     """Return the diagnosis of a reconciliation, and the sentence of the finding that matters most.
 
-    `minimum` records must have been seen at each of the `hops`. What the findings name and what the violations name
+    `minimum` records must have been seen at each of the `hops`, and their content known at those that are `compared`,
+    all by default. What the findings name and what the violations name
     must be the same; a difference is told in the sentence, and is no diagnosis that any defect expects.
     """
     asked = tuple(hops)
-    checks = (no_loss, no_duplicate, order, integrity, freshness)
+    checks = (no_loss, no_duplicate, order, freshness)
     findings = [check.check(examined, minimum, asked) for check in checks]
+    findings.append(integrity.check(examined, minimum, asked if compared is None else tuple(compared)))
     verdict = combine(finding.verdict for finding in findings)
     if verdict is not Verdict.FAIL:
         return Diagnosis(verdict), _sentence(findings, verdict)
