@@ -1,17 +1,19 @@
 """The faults that a live picture has to survive, on a real broker; what they claim is seen by a client of its own."""
 
 import asyncio
+import select
+import socket
 import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import aio_pika
 import pytest
 
 from fullspan.amqp import connect
-from fullspan.faults import Faults, Hang, Kill, Latency
+from fullspan.faults import Faults, FewHandles, Hang, Kill, Latency, LittleCpu, Partition
 from fullspan.stack.bring_up import open_stack
 from fullspan.stack.processes import RUN_TAG, tagged
 from fullspan.timeline import Timeline
@@ -143,3 +145,55 @@ def test_latency_reaches_the_clients_of_a_broker(broker, broken):
     assert evidence.verdict is Verdict.PASS, evidence.reason
     assert "bytes were delayed" in evidence.bit_detail
     assert publish_s(url, 5) < slow - 0.4
+
+
+def test_a_broker_without_handles_takes_nobody_and_then_everybody(broker, broken):
+    """A few may still get in on handles that others have given back since; then nobody is, until it is over."""
+    url = broker.endpoint("rabbitmq.amqp")
+    port = broker.components["rabbitmq"].ports["amqp"]
+    with ExitStack() as connected, broken.active(FewHandles("rabbitmq")):
+        for _ in range(20):
+            client = connected.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            client.sendall(b"AMQP\x00\x00\x09\x01")
+            if not select.select([client], [], [], 1)[0]:
+                break
+        else:
+            pytest.fail("20 more clients were let in")
+        assert not can_publish(url, 1)
+    (evidence,) = broken.evidence
+    assert evidence.verdict is Verdict.PASS, evidence.reason
+    assert can_publish(url, 5)
+
+
+def test_a_broker_with_a_tenth_of_a_processor_is_slow_and_recovers(broker, broken):
+    url = broker.endpoint("rabbitmq.amqp")
+    with broken.active(LittleCpu("rabbitmq", share=0.1)):
+        slow = sum(publish_s(url, 30) for _ in range(5))
+    (evidence,) = broken.evidence
+    assert evidence.verdict is Verdict.PASS, evidence.reason
+    # To log in and to publish takes the broker several turns, and between two of them it stands still for 90 ms.
+    assert slow > 0.35
+    assert can_publish(url, 5)
+
+
+def test_a_client_of_a_broker_outlives_a_partition(broker, broken):
+    """Nothing is sent twice or reset: the confirmation that was cut off comes when the cable is whole again."""
+    url = broker.endpoint("rabbitmq.amqp")
+
+    async def publish_into_partition():
+        connection = await connect(url)
+        async with connection:
+            channel = await connection.channel()
+            await channel.default_exchange.publish(aio_pika.Message(b"before"), "nowhere", mandatory=False)
+            with broken.active(Partition("suite-broker")):
+                message = aio_pika.Message(b"into the partition")
+                publish = asyncio.create_task(channel.default_exchange.publish(message, "nowhere", mandatory=False))
+                done, _ = await asyncio.wait({publish}, timeout=0.5)
+                assert not done
+            async with asyncio.timeout(10):
+                await publish
+
+    asyncio.run(publish_into_partition())
+    (evidence,) = broken.evidence
+    assert evidence.verdict is Verdict.PASS, evidence.reason
+    assert evidence.bit_detail.endswith("packets were dropped by the kernel")

@@ -154,6 +154,15 @@ def test_another_schedule_of_the_same_name_is_played_instead(fragile, timeline, 
         assert Schedule(planned, name="other").or_instead().faults == planned
 
 
+def test_schedules_of_one_name_do_not_replace_each_other(faults, timeline):
+    for seed in (1, 2, 3):
+        with faults.play(Schedule((), seed=seed, name="same")):
+            pass
+    files = sorted((timeline.path.parent / "schedules").iterdir())
+    assert [file.name for file in files] == ["same-2.json", "same-3.json", "same.json"]
+    assert [Schedule.read(file).seed for file in files] == [2, 3, 1]
+
+
 def test_one_lease_serves_all_threads(fragile, timeline):
     with Faults(fragile, timeline) as faults:
         found = set()

@@ -10,6 +10,7 @@ from fullspan.errors import UsageError
 from fullspan.faults import FewHandles, FullDisk, Hang, LeasedStack, LittleCpu, LittleMemory
 from fullspan.stack.processes import wait_until
 from fullspan.stack.shortages import BALLAST
+from fullspan.stack.undo import Remove, read_undo
 from fullspan.testing import check_fault
 from fullspan.verdict import Verdict
 
@@ -108,7 +109,7 @@ def test_a_component_without_work_lacks_no_processor(fragile, faults):
         assert wait_until(lambda: fragile.call("GET", shortages)["cpu"]["stops"] >= 2, 10, 0.02)
     (evidence,) = faults.evidence
     assert evidence.verdict is Verdict.INCONCLUSIVE
-    assert evidence.bit_detail.endswith("0 of them in the middle of work")
+    assert evidence.bit_detail.endswith("and had work to do in 0 of the turns between")
     assert evidence.healed
 
 
@@ -132,9 +133,12 @@ def test_a_full_disk_refuses_writes_until_it_is_given_back(fragile, faults, ask,
     assert ask("write") == 200
 
 
-def test_a_disk_is_filled_up_to_what_is_spared(faults, ask, small_disk, on_its_own_disk):
+def test_a_disk_is_filled_up_to_what_is_spared(fragile, faults, ask, small_disk, on_its_own_disk):
     with faults.active(FullDisk("hungry", str(small_disk), spare_bytes=2**20)):
         (ballast,) = small_disk.glob(f"{BALLAST}*")
+        # Should the supervisor die now, its janitor knows what to remove.
+        undo = read_undo(fragile.var / "run" / fragile.name / "undo.jsonl")
+        assert Remove(str(ballast)) in undo
         assert 2 * 2**20 < ballast.stat().st_size < 3.1 * 2**20
         assert ask("write") == 200
     assert faults.evidence[0].verdict is Verdict.INCONCLUSIVE

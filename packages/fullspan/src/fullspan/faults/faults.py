@@ -44,11 +44,12 @@ class Faults:
     def play(self, schedule: Schedule) -> Iterator[Play]:
         """Play a schedule while the block runs; what is on at the end of the block is healed, the rest left out.
 
-        How it really went is written to `schedules/NAME.json` beside the timeline, before the first fault as it is
-        planned. If FULLSPAN_SCHEDULE names a file with a schedule of this name, that one is played instead.
+        How it really went is written to `schedules/NAME.json` beside the timeline (NAME-2, if another test was first),
+        before the first fault as it is planned. If FULLSPAN_SCHEDULE names a file with a schedule of this name, that
+        one is played instead.
         """
         leased, schedule = self.lease(), schedule.or_instead()
-        file = schedule.write(self._timeline.path.parent / "schedules" / f"{schedule.name}.json")
+        file = schedule.write_new(self._timeline.path.parent / "schedules")
         self._timeline.add("schedule", f"{schedule.name}: {len(schedule.faults)} faults", seed=schedule.seed)
         play = Play(schedule, lambda fault: self._inject(fault, leased), lambda fault: self._heal(fault, leased))
         try:

@@ -5,6 +5,8 @@ the beginning of the schedule of ten with the same seed. A schedule that was pla
 can be played again, or with faults left out.
 """
 
+import contextlib
+import itertools
 import json
 import os
 import random
@@ -178,6 +180,16 @@ class Schedule:
         new = path.with_suffix(".new")
         new.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
         return new.replace(path)
+
+    def write_new(self, folder: Path) -> Path:
+        """Write it to a file of its name, or with a number behind it, that nobody has written; return the file."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            path = folder / (f"{self.name}.json" if number == 1 else f"{self.name}-{number}.json")
+            with contextlib.suppress(FileExistsError):
+                path.touch(exist_ok=False)
+                return self.write(path)
+        raise AssertionError  # there are always more numbers
 
     def or_instead(self) -> "Schedule":
         """Return the schedule that the environment names in FULLSPAN_SCHEDULE if it is one of this name."""

@@ -129,7 +129,7 @@ class LittleMemory(_ShortageFault):
 class LittleCpu(_ShortageFault):
     """A component gets the processor for `share` of the time (0.1 is a tenth) and stands still in between.
 
-    It bit if the component was stopped in the middle of work; one that had nothing to do lacked nothing.
+    It bit if the component had work to do in the turns that it got; one that had none lacked nothing.
     """
 
     kind = "little-cpu"
@@ -139,12 +139,14 @@ class LittleCpu(_ShortageFault):
         super().__init__(component, question=question, share=share)
 
     def bite(self, stack: LeasedStack) -> Observed:
-        """Tell whether it was stopped in the middle of work."""
+        """Tell whether it had work to do."""
         seen = stack.shortages(self.target).get(self.what.kind)
         if not seen:
             return Observed(False, "something had ended the shortage")
         stops, busy, held_s = int(seen["stops"]), int(seen["busy_stops"]), seen["held_s"]
-        detail = f"it stood still for {held_s:.1f} s in {stops} pieces, {busy} of them in the middle of work"
+        detail = (
+            f"it stood still for {held_s:.1f} s in {stops} pieces, and had work to do in {busy} of the turns between"
+        )
         return Observed(busy > 0, detail)
 
 

@@ -82,10 +82,14 @@ class Link:
     async def connect(self):
         """Return (client, upstream), both connected."""
         client = await self.connect_client()
+        return client, await self.accept()
+
+    async def accept(self):
+        """Return the upstream's end of the next connection."""
         async with asyncio.timeout(DEADLINE_S):
-            sock, _ = await client.loop.sock_accept(self.listener)
+            sock, _ = await asyncio.get_running_loop().sock_accept(self.listener)
         self.peers.append(Peer(sock))
-        return client, self.peers[-1]
+        return self.peers[-1]
 
     async def connect_client(self):
         sock = socket.create_connection(self.proxy.address, timeout=DEADLINE_S)

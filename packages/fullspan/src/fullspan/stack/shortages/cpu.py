@@ -17,14 +17,17 @@ __all__ = ["LittleCpu"]
 _PERIOD_S: Final = 0.1
 # To find a component's processes takes a look at every process of the machine.
 _LOOK_AGAIN_S: Final = 1.0
+# Standing up again and looking for something to do takes less than this part of a turn.
+_WORK: Final = 0.1
 
 
 @dataclass
 class LittleCpu(Shortage):
     """Processor time: the component runs for `share` (above 0, below 1) of the time, and stands still in between.
 
-    `seen` tells how often it was stopped, how often in the middle of work (one of its threads was running or ready
-    to), and for how many seconds it stood still in all. A component that had nothing to do lacked nothing.
+    `seen` tells how often it was stopped, in how many of the turns between it worked (one of its threads was running at
+    the end of it, or it used a good part of it), and for how many seconds it stood still in all. A component that had
+    nothing to do lacked nothing.
     """
 
     kind: ClassVar[str] = "cpu"
@@ -32,6 +35,7 @@ class LittleCpu(Shortage):
     _task: "asyncio.Task[None] | None" = field(default=None, init=False)
     _stops: int = field(default=0, init=False)
     _busy: int = field(default=0, init=False)
+    _used_s: float = field(default=0.0, init=False)
     _held_s: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
@@ -40,7 +44,8 @@ class LittleCpu(Shortage):
 
     async def begin(self, target: Target) -> None:
         """Begin to let it stand still."""
-        self._task = asyncio.create_task(self._run(target), name=f"little cpu for {target.id}")
+        processes = await asyncio.to_thread(target.processes)
+        self._task = asyncio.create_task(self._run(target, processes), name=f"little cpu for {target.id}")
 
     async def end(self, target: Target) -> None:
         """Let it go on for good."""
@@ -53,36 +58,46 @@ class LittleCpu(Shortage):
         """Return how often and for how long it was held up."""
         return {"stops": self._stops, "busy_stops": self._busy, "held_s": self._held_s}
 
-    async def _run(self, target: Target) -> None:
-        processes: list[Process] = []
-        looked_at = 0.0
+    async def _run(self, target: Target, processes: list[Process]) -> None:
+        looked_at = time.monotonic()
         while True:
-            await asyncio.sleep(_PERIOD_S * self.share)
             # Another act, a hang for example, must not be undone by letting the component go on.
             async with target.acting:
-                if not target.running:
-                    continue
-                if not processes or time.monotonic() - looked_at > _LOOK_AGAIN_S:
-                    processes = await asyncio.to_thread(target.processes)
-                    looked_at = time.monotonic()
-                await self._hold(processes)
+                if target.running:
+                    if time.monotonic() - looked_at > _LOOK_AGAIN_S:
+                        processes = await asyncio.to_thread(target.processes)
+                        looked_at = time.monotonic()
+                    await self._hold(processes)
+            await asyncio.sleep(_PERIOD_S * self.share)
 
     async def _hold(self, processes: list[Process]) -> None:
         """Let it stand still for the rest of one period."""
         began = time.monotonic()
+        worked_s = sum(_used_s(process.pid) for process in processes) - self._used_s
+        running = any(_is_running(process.pid) for process in processes)
+        self._busy += running or (self._stops > 0 and worked_s > _WORK * _PERIOD_S * self.share)
         self._stops += 1
-        self._busy += any(_is_busy(process.pid) for process in processes)
         try:
             for process in processes:
                 send(process, signal.SIGSTOP)
             await asyncio.sleep(_PERIOD_S * (1 - self.share))
+            self._used_s = sum(_used_s(process.pid) for process in processes)
         finally:
             for process in processes:
                 send(process, signal.SIGCONT)
             self._held_s += time.monotonic() - began
 
 
-def _is_busy(pid: int) -> bool:
+def _used_s(pid: int) -> float:
+    """Return how long the threads of a process that live now were on a processor, seconds."""
+    used_ns = 0
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            used_ns += int((thread / "schedstat").read_text().split()[0])
+    return used_ns / 1e9
+
+
+def _is_running(pid: int) -> bool:
     """Tell whether a thread of a process runs, or would if there were a processor for it."""
     with contextlib.suppress(OSError):
         for thread in Path(f"/proc/{pid}/task").iterdir():
