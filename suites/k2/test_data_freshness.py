@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fullspan.clients import AsyncK2Client, Trade
+from fullspan.errors import Inconclusive
 from fullspan.faults import Faults, Latency
 from fullspan.invariants import Finding, freshness
 from fullspan.ledger import Journey, Stage, reconcile
@@ -25,6 +26,8 @@ SLA_NS = 30_000_000_000
 PAGE = 1000
 EVERY_S = 0.2
 ANSWERS = 60
+ASKED = 600
+LIMIT_A_SECOND = 100
 BURST_FACTOR = 20
 BURST_S = 3.0
 
@@ -156,14 +159,19 @@ def test_too_many_requests_are_refused_with_the_time_to_wait(pipeline: Pipeline,
     """Beyond the limit of a key each answer is 429 and says when to come again; who waits is served."""
     statuses: dict[int, int] = {}
     waits = set()
+    began = time.monotonic()
     with ThreadPoolExecutor(8) as workers:
         answers = workers.map(
-            lambda _: pipeline.api.raw("GET", "/v1/symbols", headers={"X-API-Key": pipeline.addresses.key}), range(600)
+            lambda _: pipeline.api.raw("GET", "/v1/symbols", headers={"X-API-Key": pipeline.addresses.key}),
+            range(ASKED),
         )
         for answer in answers:
             statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
             if answer.status_code == 429:
                 waits.add(int(answer.headers["Retry-After"]))
+    rate = ASKED / (time.monotonic() - began)
+    if 429 not in statuses and rate < 2 * LIMIT_A_SECOND:
+        raise Inconclusive(f"This machine asks {rate:.0f} times a second, too slowly to meet the limit.")
     assert set(statuses) == {200, 429}, statuses
     assert all(1 <= wait <= 60 for wait in waits)
     time.sleep(max(waits))  # what the answer asks for
