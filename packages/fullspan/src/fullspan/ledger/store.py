@@ -95,11 +95,11 @@ def _opened(file: Path) -> pq.ParquetFile:
     return parquet
 
 
-def connect(folder: Path) -> "duckdb.DuckDBPyConnection":
+def connect(folder: Path, memory: str = QUERY_MEMORY) -> "duckdb.DuckDBPyConnection":
     """Open the ledger of a folder for SQL, as the view `observations`; nothing but its files can be read or written.
 
-    Columns are those of `SCHEMA`, and `hop` and `key`. A query that needs more than `QUERY_MEMORY` fails: nothing is
-    ever written to disk. Raises UsageError when the folder holds no observations.
+    Columns are those of `SCHEMA`, and `hop` and `key`. A query that needs more than `memory` fails: nothing is ever
+    written to disk. Raises UsageError when the folder holds no observations.
     """
     import duckdb
 
@@ -107,7 +107,7 @@ def connect(folder: Path) -> "duckdb.DuckDBPyConnection":
     if not hops:
         raise UsageError(f"{folder} holds no observations.", "Name a test that had a ledger.")
     allowed = [str(file) for files in hops.values() for file in files]
-    connection = duckdb.connect(config={"memory_limit": QUERY_MEMORY, "threads": 1, "temp_directory": ""})
+    connection = duckdb.connect(config={"memory_limit": memory, "threads": 1, "temp_directory": ""})
     selects = []
     for hop, files in hops.items():
         selects.append(

@@ -1,7 +1,11 @@
 """What the model does not show: witnesses, remarks, bounded memory, files as a source, and what is refused."""
 
 import json
+import os
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -302,3 +306,16 @@ def test_memory_does_not_grow_with_the_stream():
 
     peak(1)  # what is loaded at first use
     assert peak(16) < 1.1 * peak(4)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_a_hundred_million_observations_stay_below_two_gibibytes():
+    root = Path(__file__).parents[5]
+    script = root / "benchmarks" / "checkers.py"
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, script, "--long"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "100,000,000 observations in 2 GiB, kept" in done.stdout
