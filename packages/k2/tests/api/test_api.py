@@ -315,7 +315,7 @@ def test_every_metric_is_set(http):
     assert lines['k2_api_refused_total{reason="key"}'] >= 1
     assert lines['k2_api_rows_total{route="/v1/trades"}'] >= 1
     assert lines["k2_api_requests_in_progress"] >= 1
-    for name in ("lake", "kafka", "tail"):
+    for name in ("lake", "kafka", "tail", "writer"):
         assert lines[f'k2_api_dependency_up{{dependency="{name}"}}'] == 1
     assert 0 < lines['k2_api_freshness_seconds{symbol="BTCUSDT"}'] < 3600
     assert 'k2_api_event_age_seconds{symbol="BTCUSDT"}' in lines
@@ -360,6 +360,16 @@ def test_the_tail_comes_before_the_table_and_nothing_comes_twice(place):
         wait_until(lambda: http.get("/health/ready").status_code == 503, "data are stale")
         assert "stale" in http.get("/health/ready").json()["reasons"][0]
         assert http.get("/health").status_code == 200
+
+
+def test_trades_that_nobody_writes_to_the_table_are_told(place):
+    with place.served(stale_s=1) as http:
+        place.send(trade(n) for n in range(1, 11))
+        wait_until(lambda: "10 trades wait" in " ".join(http.get("/health/ready").json()["reasons"]), "the lag is told")
+        with place.writing():
+            wait_until(lambda: told(http, "trades") == 10, "the table has all")
+            place.send([trade(11)])
+            wait_until(lambda: http.get("/health/ready").status_code == 200, "ready")
 
 
 def test_a_tail_without_room_says_that_it_is_not_whole(place):

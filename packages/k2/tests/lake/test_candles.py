@@ -42,12 +42,12 @@ def expected(rows, frame):
             notional = sum((each["price"] * each["quantity"] for each in trades), Decimal(0))
             vwap = (notional / volume).quantize(Decimal("1e-8"), ROUND_HALF_EVEN) if volume else None
             start = datetime.fromtimestamp(start_us / 1e6, UTC)
+            sums = (volume, notional, vwap, len(trades))
             end = datetime.fromtimestamp(start_us / 1e6 + FRAMES[frame], UTC)
             found[symbol, start] = dict(
                 zip(
                     (column.name for column in CANDLE.columns),
-                    (symbol, "BINANCE", start, end, prices[0], max(prices), min(prices), prices[-1])
-                    + (volume, notional, vwap, len(trades)),
+                    [symbol, "BINANCE", start, end, prices[0], max(prices), min(prices), prices[-1], *sums],
                     strict=True,
                 )
             )

@@ -1,4 +1,4 @@
-"""The writer on a real Kafka: each record is stored once, whenever it is killed, stopped, locked out or fed nonsense."""
+"""The writer on a real Kafka: each record is stored once, whether it is killed, stopped, locked out or fed nonsense."""
 
 import os
 import random

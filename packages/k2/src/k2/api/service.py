@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
@@ -44,6 +45,7 @@ class Service:
         )
         self._stop: Final = threading.Event()
         self._seeded = False
+        self._began_us: Final = time.time_ns() // 1000
         self.views.changed = self._changed
         self._threads: Final = [
             threading.Thread(target=work, args=(self._stop,), name=name, daemon=True)
@@ -76,7 +78,24 @@ class Service:
 
     def dependencies(self) -> Mapping[str, str | None]:
         """Tell by name why something does not work that the API depends on; None: it works."""
-        return {"lake": self.views.trouble, "kafka": self.kafka.trouble, "tail": self.tail.trouble}
+        return {
+            "lake": self.views.trouble,
+            "kafka": self.kafka.trouble,
+            "tail": self.tail.trouble,
+            "writer": self._writer_trouble(),
+        }
+
+    def _writer_trouble(self) -> str | None:
+        """Tell when trades wait for the table longer than data may be old: then nobody writes it."""
+        waiting = self.kafka.lags.get(TRADES.name, 0)
+        state = self.tail.state
+        committed_us = None if state is None else state.view.committed_us
+        if not waiting or (committed_us is None and state is None):
+            return None
+        age_s = time.time() - (committed_us or self._began_us) / 1e6
+        if age_s <= self.settings.stale_s:
+            return None
+        return f"{waiting} trades wait for the table, which has got none for {age_s:.1f} s; is `k2 ingest` running?"
 
     def _changed(self, view: TableView) -> None:
         if view.form is not TRADES:

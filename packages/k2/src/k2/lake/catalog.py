@@ -9,7 +9,7 @@ from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.table import Table
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from k2.errors import LakeDown
 from k2.lake.tables import NAMESPACE, TableForm
@@ -77,7 +77,8 @@ def pointer(catalog: Catalog, form: TableForm) -> str | None:
 
 
 def _make(catalog: Catalog, form: TableForm) -> Table:
-    with suppress(NamespaceAlreadyExistsError):
+    # Two programs that make it at once: one of them finds it there, or loses a race within the database.
+    with suppress(NamespaceAlreadyExistsError, IntegrityError):
         catalog.create_namespace(NAMESPACE)
     try:
         return catalog.create_table(

@@ -40,6 +40,7 @@ class KafkaLetters:
             for bad in unusable:
                 message = bad.message
                 headers = {
+                    "source": "writer",
                     "topic": message.topic() or "",
                     "partition": str(message.partition()),
                     "offset": str(message.offset()),
