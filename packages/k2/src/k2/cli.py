@@ -19,7 +19,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "compact": ("k2.lake.command", "Join small files of the tables."),
     "expire": ("k2.lake.command", "Drop old snapshots and the files that only they need."),
     "repair": ("k2.lake.command", "Say anew how far the rows of a table go."),
-    "dlq": ("k2.bus.command", "List or replay what could not be used."),
+    "dlq": ("k2.feed.dlq_command", "List or replay what could not be used."),
     "config": ("k2.config_command", "Print the effective settings and where each comes from."),
 }
 
