@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -115,10 +116,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             yield stack
 
 
-def run(stack: Stack, *options: str) -> subprocess.CompletedProcess[str]:
+def run(stack: Stack, *options: str, project: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest", FILE, "-p", "no:cacheprovider", "--stack", "small", *options],
-        cwd=stack.project, env=environment(), capture_output=True, text=True, check=False, timeout=150,
+        cwd=project or stack.project, env=environment(), capture_output=True, text=True, check=False, timeout=150,
     )  # fmt: skip
 
 
@@ -181,6 +182,30 @@ def test_a_seed_belongs_to_a_test_and_its_round(small: Stack, tmp_path: Path):
 @pytest.mark.soak
 def test_another_seed_is_another_seed_for_every_test(small: Stack):
     assert set(seeds(small, "--seed", "8")).isdisjoint(seeds(small, "--seed", "9"))
+
+
+def test_pytest_brings_the_stack_up_itself(small: Stack, tmp_path: Path):
+    """Only one stack of a name is up at once, so it is one of another project."""
+    for name in (FILE, "pyproject.toml", "stacks/small.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(small.project / name, tmp_path / name)
+    done = run(small, "-n", "1", "-k", "profile", "--up", "--profile", "other", project=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "fullspan: stack small is up after" in done.stdout
+    assert "AssertionError: it must not run" in done.stdout, "with its profile the test runs"
+    assert sorted(path.name for path in (tmp_path / "var" / "run" / "small").iterdir()) == [
+        "events.jsonl", "lock", "logs", "supervisor.log", "turns",
+    ]  # fmt: skip
+
+
+@pytest.mark.soak
+def test_a_stack_that_does_not_come_up_is_no_result_of_tests(small: Stack, tmp_path: Path):
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "stacks" / "small.yaml").write_text(STACK.replace("http.server", "no_such_module"))
+    wrong = run(small, "--up", project=tmp_path)
+    assert wrong.returncode == 3
+    assert "No module named no_such_module" in wrong.stdout + wrong.stderr
+    assert run(small, "--profile", "other").returncode == 3
 
 
 def test_no_number_of_times_is_refused(small: Stack):

@@ -8,30 +8,34 @@ bundle, and a test that breaks something has the stack to itself.
 import argparse
 import hashlib
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
 from fullspan.bundle import Bundle, LogErrorRecord, TestRecord
-from fullspan.environment import Environment
-from fullspan.errors import Inconclusive, UsageError
+from fullspan.errors import FullspanError, Inconclusive, UsageError
 from fullspan.evidence import Evidence
 from fullspan.faults import Faults
 from fullspan.ledger import Ledger
 from fullspan.monitor import Monitor, Slice
 from fullspan.session import Recorder, Run, carry
-from fullspan.stack import Stack
-from fullspan.timeline import Timeline
+from fullspan.stack import Stack, open_stack
+from fullspan.timeline import Event, Timeline
 from fullspan.turns import Turns
 from fullspan.verdict import EXIT_CODE, Verdict
+
+if TYPE_CHECKING:
+    from fullspan.environment import Environment
 
 __all__ = ["Evidence"]
 
 INCONCLUSIVE: Final = "inconclusive"
 DEFAULT_SEED: Final = 1
+EXIT_CODE_USAGE: Final = 3
 TURN_S: Final = 900.0
 ROUND: Final = "fullspan_round"
 MARKERS: Final = (
@@ -42,6 +46,7 @@ MARKERS: Final = (
 
 _run_key = pytest.StashKey[Run]()
 _evidence_key = pytest.StashKey[Evidence]()
+_up_key = pytest.StashKey[ExitStack]()
 _monitor_key = pytest.StashKey[Monitor]()
 _slice_key = pytest.StashKey[Slice]()
 _reports_key = pytest.StashKey[list[pytest.TestReport]]()
@@ -54,6 +59,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--endpoint", metavar="NAME=URL", action="append", default=[], help="use this address instead of the stack's"
     )
+    group.addoption("--up", action="store_true", help="bring the stack up for the tests, and take it down afterwards")
+    group.addoption("--profile", metavar="NAME", help="with --up: overrides of the stack file to apply")
     group.addoption("--env", metavar="NAME", help="the environment: environments/NAME.yaml, or a file")
     group.addoption("--monitor", action="store_true", help="watch logs and resources: errors and broken limits fail")
     group.addoption("--bundle", metavar="DIR", help="the bundle to write into; `fullspan run` makes one")
@@ -83,6 +90,44 @@ def pytest_configure(config: pytest.Config) -> None:
 def _is_worker(config: pytest.Config) -> bool:
     """Tell whether this is one of several processes that run tests for another one."""
     return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With --up bring the stack up, before xdist starts its workers, which attach to it."""
+    config = session.config
+    named, profile = config.getoption("--stack"), config.getoption("--profile")
+    if not config.getoption("--up"):
+        if profile:
+            pytest.exit("--profile needs --up: a stack that is up keeps its profile.", EXIT_CODE_USAGE)
+        return
+    if _is_worker(config) or config.getoption("collectonly"):
+        return
+    if not named:
+        pytest.exit("--up needs --stack NAME.", EXIT_CODE_USAGE)
+    up = config.stash[_up_key] = ExitStack()
+    try:
+        up.enter_context(open_stack(named, profile, env=config.getoption("--env"), on_event=_Progress(config)))
+    except FullspanError as error:
+        pytest.exit(f"fullspan: {error}", error.exit_code)
+
+
+class _Progress:
+    """Prints what happens to the stack while nothing else is printed."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._reporter = config.pluginmanager.getplugin("terminalreporter")
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(self._reporter, TerminalReporter):
+            self._reporter.write_line(f"fullspan: {event.what}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take the stack down that --up has brought up."""
+    up = config.stash.get(_up_key, None)
+    if up is not None:
+        up.close()
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -139,7 +184,7 @@ def stack(pytestconfig: pytest.Config, fullspan_run: Run) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def environment(stack: Stack) -> Environment:
+def environment(stack: Stack) -> "Environment":
     """Give the environment: what the system can do, how to trust it, what its parts are called."""
     return stack.environment
 

@@ -6,21 +6,19 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, PrivateAttr, StringConstraints, field_validator, model_validator
 
+from fullspan.environment.names import EndpointName, SecretName, SecretSource
 from fullspan.environment.secret import secret_value
 from fullspan.environment.tls import Tls
 from fullspan.errors import UsageError, nearest
 from fullspan.written import Strict
 
-__all__ = ["SCHEMA", "EndpointName", "Environment", "SecretName", "SecretSource"]
+__all__ = ["SCHEMA", "Environment"]
 
 SCHEMA: Final = "fullspan/environment/1"
 WINDOWS: Final = tuple(2**power for power in range(7, 17))
 """The window lengths (NFFT) that a Focus Server offers, samples."""
 
 Scalar: TypeAlias = str | int | float | bool
-EndpointName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,79}$")]
-SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$")]
-SecretSource = Annotated[str, StringConstraints(pattern=r"^(env:.+|file:.+|random)$")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fullspan.environment import find_environment
 from fullspan.errors import StackError
 from fullspan.settings import Settings
 from fullspan.stack.janitor import clean_up
@@ -54,7 +53,7 @@ def open_stack(
     file = find_stack_file(str(named))
     settings = Settings.load(env=env)
     var = settings.var_of(project_of(file))
-    environment = find_environment(settings.env) if settings.env else None
+    environment = _file_of(settings.env) if settings.env else None
     folder = RunFolder(var, name_in(file))
     owner = Owner(
         file, var, profile=profile, env=environment, fixed_ports=fixed_ports, detach=detach, on_event=on_event
@@ -75,6 +74,12 @@ def open_stack(
         owner.close()
     if owner.killed:
         raise _killed(folder)
+
+
+def _file_of(env: str) -> Path:
+    from fullspan.environment import find_environment
+
+    return find_environment(env)
 
 
 def _killed(folder: RunFolder) -> StackError:

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from fullspan.environment import Environment, find_environment, load_environment
 from fullspan.errors import FullspanError, Inconclusive, StackError, UsageError, nearest
 from fullspan.settings import Settings
 from fullspan.stack.load import find_stack_file, name_in, project_here, project_of
@@ -20,6 +19,8 @@ from fullspan.stack.state import ComponentState, LinkState, StackState, read_sta
 
 if TYPE_CHECKING:
     import httpx
+
+    from fullspan.environment import Environment
 
 __all__ = ["ComponentHandle", "Stack", "find_run_folder", "run_folders"]
 
@@ -103,9 +104,9 @@ class Stack:
         self._folder = folder
         self._known = state
         settings = Settings.load(env=env)
-        self.environment = _environment(state, settings.env)
-        """Where it runs and what it can do; a nameless one without any key when no environment was named."""
-        self._overrides = self.environment.addresses() | settings.endpoints | dict(endpoints or {})
+        self._env = settings.env
+        there = self.environment.addresses() if settings.env or state.environment else {}
+        self._overrides = there | settings.endpoints | dict(endpoints or {})
         self._closing = contextlib.ExitStack()
         self._socket = self._closing.enter_context(short_path(folder.control))
 
@@ -116,6 +117,11 @@ class Stack:
         from fullspan.stack.control_client import control_client
 
         return self._closing.enter_context(control_client(self._socket, _ACT_S))
+
+    @cached_property
+    def environment(self) -> "Environment":
+        """Where it runs and what it can do; one that says nothing when no environment was named."""
+        return _environment(self._known, self._env)
 
     @classmethod
     def attach(cls, named: str | Path, endpoints: Mapping[str, str] | None = None, env: str | None = None) -> Self:
@@ -199,7 +205,8 @@ class Stack:
     def secret_values(self) -> list[str]:
         """Return the values that have to be taken out of whatever leaves this machine."""
         stacks = [str(value) for value in self.call("GET", "/secrets")]
-        return list(dict.fromkeys([*stacks, *self.environment.secret_values().values()]))
+        named = self._env or self._known.environment
+        return list(dict.fromkeys([*stacks, *(self.environment.secret_values().values() if named else ())]))
 
     def wait_until_down(self) -> None:
         """Wait, as long as it takes, until the supervisor has ended."""
@@ -243,8 +250,10 @@ class Stack:
         self.close()
 
 
-def _environment(state: StackState, env: str | None) -> Environment:
+def _environment(state: StackState, env: str | None) -> "Environment":
     """Return the environment that is named, else that of the bring-up, else one that says nothing."""
+    from fullspan.environment import Environment, find_environment, load_environment
+
     if env is None and state.environment is not None:
         file = Path(state.environment)
         if not file.is_file():

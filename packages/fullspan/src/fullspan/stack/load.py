@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from fullspan.environment import Environment
 from fullspan.errors import UsageError, nearest
 from fullspan.stack.model import SCHEMA, StackModel
 from fullspan.written import ENDING, find_written, merged, read_written, understood
+
+if TYPE_CHECKING:
+    from fullspan.environment import Environment
 
 __all__ = ["find_stack_file", "load_stack", "name_in", "project_here", "project_of", "stack_names"]
 
@@ -46,7 +48,7 @@ def name_in(file: Path) -> str:
     return name if isinstance(name, str) else file.stem
 
 
-def load_stack(file: Path, profile: str | None = None, environment: Environment | None = None) -> StackModel:
+def load_stack(file: Path, profile: str | None = None, environment: "Environment | None" = None) -> StackModel:
     """Read a stack file, lay a profile over it, and what an environment overrides over both.
 
     Everything that cannot be meant is a UsageError with its place.

@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from fullspan.environment import EndpointName, SecretName, SecretSource
+from fullspan.environment.names import EndpointName, SecretName, SecretSource
 from fullspan.errors import nearest
 from fullspan.stack.drivers.base import Driver
 from fullspan.stack.kinds import find_kind, kinds_of

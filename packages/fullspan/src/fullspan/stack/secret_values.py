@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from fullspan.environment import secret_value
+from fullspan.environment.secret import secret_value
 from fullspan.stack.model import SecretModel
 
 __all__ = ["SecretValues"]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from fullspan.environment import load_environment
 from fullspan.errors import FullspanError, StackError
 from fullspan.stack.guard import Guard
 from fullspan.stack.janitor import clean_up
@@ -62,21 +61,28 @@ class Supervisor:
         """Do all of it; return the exit code."""
         self._listen()
         try:
-            environment = load_environment(self._env) if self._env else None
-            if environment is not None:
-                self._profile = self._profile or environment.profile
-            model = load_stack(self._file, self._profile, environment)
+            model = self._load()
             folder = RunFolder(self._var, model.name)
             lock = await self._take_lock(folder)
             await self._clean_up_after_the_dead(folder)
-            if environment is not None and environment.tls.given:
-                self._tls = environment.tls.context()
             await self._run_guarded(model, folder, Guard(folder, lock.handle, self._say))
         except FullspanError as error:
             self._voice.say_failed(error)
             return error.exit_code
         self._say(f"stack {model.name} is down, nothing of it is left")
         return 0
+
+    def _load(self) -> StackModel:
+        """Read the stack file, with the environment's words on it."""
+        if self._env is None:
+            return load_stack(self._file, self._profile)
+        from fullspan.environment import load_environment
+
+        environment = load_environment(self._env)
+        self._profile = self._profile or environment.profile
+        model = load_stack(self._file, self._profile, environment)
+        self._tls = environment.tls.context() if environment.tls.given else None
+        return model
 
     async def _run_guarded(self, model: StackModel, folder: RunFolder, guard: Guard) -> None:
         """Run the stack; after an error that nobody foresaw the janitor is not dismissed, and cleans up."""
