@@ -39,11 +39,19 @@ def test_no_state_of_the_page_has_a_serious_problem(open_page, server, scheme):
         "recorded": f"?auto=1&view=0&cmin=1&cmax=50&start={end - 30}&end={end}&playrate=1",
     }
     page = open_page(states["stopped"], color_scheme=scheme)
+
+    def watched(before, amount):
+        jobs = [*server.jobs.values()][before:]
+        return len(jobs) == amount and all(job.watched for job in jobs)
+
     for name, query in states.items():
+        before = len(server.jobs)
         page.goto(f"{server.url}/liveView{query}")
         if name in ("split", "recorded"):
-            job = server.job
-            show_lines(server, job)
+            amount = {"split": 2, "recorded": 1}[name]
+            server.until(lambda: watched(before, amount), f"all jobs of the page {name}")  # noqa: B023 - called here
+            for job in [*server.jobs.values()][before:]:
+                show_lines(server, job)
             expect(page.locator("#connection")).not_to_have_text("connecting")
         if name == "refused":
             expect(page.get_by_test_id("error")).to_be_visible()

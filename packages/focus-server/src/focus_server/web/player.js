@@ -42,7 +42,7 @@ export class Player {
     this.#pause.disabled = this.#position.disabled = !span || atMs === null;
     const text = playback?.paused ? "Go on" : "Pause";
     if (this.#pause.textContent !== text) this.#pause.textContent = text;
-    const said = atMs === null ? "–" : `${dateTime(atMs).slice(11, 21)} UTC`;
+    const said = atMs === null ? "–" : `${dateTime(atMs).slice(11, 23)} UTC`;
     if (this.#page("position-time").textContent !== said) this.#page("position-time").textContent = said;
     if (!span || atMs === null) return;
     const value = String(Math.round((STEPS * (atMs - span[0])) / (span[1] - span[0])));

@@ -43,7 +43,7 @@ export class Tabs {
     const [, text, hidden] = /** @type {HTMLElement[]} */ ([...button.children]);
     if (text.textContent !== name) {
       text.textContent = name;
-      close.setAttribute("aria-label", `Close ${name}`);
+      close.title = `Close ${name}`;
     }
     if (hidden.textContent !== `, ${state}`) hidden.textContent = `, ${state}`;
   }
@@ -65,8 +65,10 @@ export class Tabs {
     close.className = "close";
     close.dataset.testid = "close-window";
     close.textContent = "×";
-    // The keyboard closes a tab with Delete; a second stop for each of thirty would be in its way.
+    // A list of tabs holds nothing but tabs for those who hear it; with the keyboard Delete closes one.
     close.tabIndex = -1;
+    close.setAttribute("aria-hidden", "true");
+    button.setAttribute("aria-keyshortcuts", "Delete");
     close.addEventListener("click", () => this.#events.close(window));
     tab.append(button, close);
     this.#list.append(tab);
