@@ -1,7 +1,8 @@
 """A question to a component that only a living program answers; a port that merely accepts is not an answer.
 
 The kernel completes TCP connections for a process that stands still, so a connection proves nothing about a hang. A
-question is bytes to send and the first bytes of any answer: the AMQP header, an HTTP request, MongoDB's greeting.
+question is bytes to send and the first bytes of any answer: the AMQP header, an HTTP request, MongoDB's or Kafka's
+greeting.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from fullspan.faults.evidence import Observed
+from fullspan.stack.services.kafka import API_VERSIONS
 from fullspan.stack.services.mongodb import HELLO
 
 __all__ = ["Asked", "Question"]
@@ -49,6 +51,9 @@ class Question:
         if parts.scheme == "mongodb":
             # An answer's header: its length, its number, the number of the question, which is 1, and so on.
             return cls("127.0.0.1", port, HELLO, b"\x01\x00\x00\x00", "a MongoDB greeting", skip=8)
+        if parts.scheme == "kafka":
+            # An answer: its length, then the number of the question, which is 1.
+            return cls("127.0.0.1", port, API_VERSIONS, b"\x00\x00\x00\x01", "a Kafka greeting", skip=4)
         if parts.scheme == "http":
             request = f"HEAD {parts.path or '/'} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
             return cls("127.0.0.1", port, request.encode(), b"HTTP/", "an HTTP answer")

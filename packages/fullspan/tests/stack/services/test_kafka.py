@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from fullspan.errors import StackError, UsageError
+from fullspan.faults import Question
 from fullspan.stack.probes import NotReady, Probe
 from fullspan.stack.probes.kafka import KafkaProbe
 from fullspan.stack.services.kafka import Kafka, Listener, check_installed
@@ -76,6 +77,15 @@ async def test_a_broker_with_a_login_from_start_to_end(tmp_path: Path):
                 if connection.status == psutil.CONN_LISTEN:
                     assert connection.laddr.ip in ("127.0.0.1", "::ffff:127.0.0.1"), "only this machine"
         assert (broker.folder / "server.properties").stat().st_mode & 0o777 == 0o600
+
+        question = Question.of_url(broker.url, {broker.port: broker.port})
+        assert question is not None
+        assert question.until_answered(10).detail == "a Kafka greeting came"
+        broker.hang()
+        with question.ask() as asked:
+            assert asked.answer(0.3).detail.startswith("no answer: a Kafka greeting was awaited for")
+        broker.resume()
+        assert question.until_answered(10).seen
 
         broker.kill()
         assert broker.processes() == []
