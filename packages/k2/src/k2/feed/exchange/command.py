@@ -49,7 +49,7 @@ def exchange(config: Path | None, **options: object) -> None:
     """Be an exchange on this machine: the wire of Binance, with a capture or made-up trades, and mischief on demand.
 
     It speaks on 127.0.0.1 only. With --exchange-dir all trades lie there in trades.ndjson, itself a capture, and a
-    restart goes on after the last one. What it does wrong can be changed while it runs: docs/k2-exchange.md.
+    restart goes on after the last one. What it does wrong can be changed while it runs: docs/k2-feed.md.
     """
     settings = ExchangeSettings.load(config, **options)
     configure_logging(settings.log_level)
