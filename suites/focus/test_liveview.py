@@ -1,0 +1,173 @@
+"""LiveView as an operator uses it, while the parts behind it really fail: every outage is a sentence, and passes."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from fullspan.clients import FocusClient, LiveMetadata
+from fullspan.faults import Fault, Faults, Hang, Kill, Restart, Stop
+from fullspan.pytest_plugin import Evidence
+from fullspan.stack import Stack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+SOON_MS = 20_000
+"""Until what is waited for is on the page; how late it may be is asked elsewhere."""
+SIZE = {"width": 1366, "height": 768}
+VIEWS = {"0": "Channels 1 to 50", "1": "Channel 21", "2": "Channels 1 to 50"}
+WINDOWS = 30
+BEHIND = re.compile(r"behind by \d+ s")
+# Lines that came are looked at by how many there were, not by a state that a busy machine may take away again.
+FLOWS = re.compile(r"live|late")
+
+
+@pytest.fixture
+def operator(browser: Browser) -> Iterator[Page]:
+    """A page as large as a laptop's; an error in one of its scripts fails the test."""
+    context = browser.new_context(viewport={"width": SIZE["width"], "height": SIZE["height"]}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(SOON_MS)
+    expect.set_options(timeout=SOON_MS)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors, errors
+
+
+@pytest.fixture
+def address(stack: Stack, live: LiveMetadata) -> str:
+    """The page's address, once the fibre is there."""
+    assert not live.waiting
+    return f"{stack.endpoint('focus.liveview')}/?auto=1&view=1&channel=21&cmin=1&cmax=50&nfft=256&lps=20"
+
+
+def said(page: Page, test_id: str) -> Locator:
+    """What the page says at one of its places."""
+    return page.get_by_test_id(test_id)
+
+
+def flows(page: Page) -> None:
+    """Wait until lines come, newer than what was there."""
+    newest = said(page, "newest").text_content()
+    expect(said(page, "connection")).to_have_text(FLOWS)
+    expect(said(page, "newest")).not_to_have_text(newest or "–")
+    expect(said(page, "behind")).to_be_empty()
+
+
+def test_live_and_recorded_views_from_one_page(
+    operator: Page, address: str, focus: FocusClient, evidence: Evidence
+) -> None:
+    page = operator
+    page.goto(address)
+    flows(page)
+    for view in ("2", "0", "1"):
+        said(page, "view").select_option(view)
+        expect(page.locator("#title")).to_contain_text(VIEWS[view])
+        flows(page)
+        evidence.attach(f"live-view-{view}.png", page.screenshot())
+    expect(said(page, "recorded").locator("i").first).to_be_attached()
+    strip = said(page, "recorded").locator("i").last.bounding_box()
+    whole = said(page, "timeline").bounding_box()
+    assert strip is not None
+    assert whole is not None
+    middle = whole["y"] + whole["height"] / 2
+    page.mouse.move(max(strip["x"], strip["x"] + strip["width"] - 30) + 1, middle)
+    page.mouse.down()
+    page.mouse.move(strip["x"] + strip["width"] - 4, middle, steps=3)
+    page.mouse.up()
+    expect(said(page, "complete")).to_have_text(re.compile(r"complete · [1-9]\d* lines"))
+    said(page, "spectrum-toggle").click()
+    said(page, "canvas").hover()
+    expect(said(page, "spectrum-title")).to_contain_text("Channel 21 at ")
+    evidence.attach("recorded.png", page.screenshot())
+    with page.expect_download() as download:
+        said(page, "export-hdf5").click()
+    evidence.figure("numbers of a picture as HDF5", download.value.path().stat().st_size, "B")
+    said(page, "mode").select_option("live")
+    flows(page)
+    page.close()
+    deadline = time.monotonic() + 10
+    while focus.jobs():
+        assert time.monotonic() < deadline, "a page that is closed leaves no job"
+        time.sleep(0.1)
+
+
+OUTAGES: dict[str, tuple[Fault, str, re.Pattern[str]]] = {
+    "RabbitMQ hangs": (Hang("rabbitmq"), "behind", BEHIND),
+    "MongoDB is killed": (Kill("mongodb"), "recordings-error", re.compile("^catalogue down: .*live views work")),
+    "the server restarts": (Restart("focus"), "note", re.compile(r"^Reconnected after \d+\.\d s\.$")),
+    "the server is away": (Stop("focus"), "connection", re.compile("^reconnecting$")),
+    "the analyzer is killed": (Kill("analyzer"), "note", re.compile("^Reconnected|had ended meanwhile")),
+    "the fibre is away": (Hang("interrogator"), "behind", BEHIND),
+}
+AT_ONCE = ("RabbitMQ hangs", "MongoDB is killed", "the server restarts")
+
+
+@pytest.mark.resilience
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in AT_ONCE else pytest.mark.soak) for name in OUTAGES]
+)
+def test_an_outage_is_said_and_passes(
+    operator: Page, address: str, faults: Faults, evidence: Evidence, name: str
+) -> None:
+    fault, where, sentence = OUTAGES[name]
+    page = operator
+    page.goto(address)
+    flows(page)
+    evidence.say(f"{name} under a live page")
+    with faults.active(fault):
+        if where != "note":
+            if where == "recordings-error":
+                said(page, "timeline-span").select_option("3600")
+            expect(said(page, where)).to_have_text(sentence)
+            evidence.attach("while.png", page.screenshot())
+        if name == "MongoDB is killed":
+            flows(page)
+            said(page, "mode").select_option("historic")
+            said(page, "play").click()
+            expect(said(page, "error")).to_contain_text("No recordings can be looked up now, live views work")
+            evidence.attach("history-refused.png", page.screenshot())
+            said(page, "mode").select_option("live")
+            said(page, "start").click()
+    if where == "note":
+        expect(said(page, where)).to_have_text(sentence)
+    flows(page)
+    expect(said(page, "error")).to_be_hidden()
+    if where == "recordings-error":
+        expect(said(page, where)).to_be_empty()
+    evidence.attach("after.png", page.screenshot())
+
+
+def test_what_cannot_be_had_is_said(operator: Page, address: str, focus: FocusClient, evidence: Evidence) -> None:
+    page = operator
+    page.goto(f"{address}&start=1000000000&end=1000000060")
+    expect(said(page, "error")).to_have_text("No recording found in given time range")
+    expect(said(page, "connection")).to_have_text("error")
+    page.goto(address.replace("channel=21", "channel=2222000"))
+    expect(said(page, "error")).to_contain_text("channels.max must be at most 2222")
+    expect(said(page, "channel")).to_have_attribute("aria-invalid", "true")
+    evidence.attach("refused.png", page.screenshot())
+
+
+@pytest.mark.soak
+def test_thirty_windows_live_and_the_next_one_refused(
+    operator: Page, address: str, focus: FocusClient, evidence: Evidence
+) -> None:
+    page = operator
+    others = "".join(f"&w=view%3D1%26channel%3D{channel}%26nfft%3D256%26auto%3D1" for channel in range(1, WINDOWS))
+    page.goto(f"{address}{others}&layout=split")
+    panes = said(page, "pane")
+    expect(panes.locator(".pane-state", has_text=re.compile("live|behind"))).to_have_count(WINDOWS, timeout=60_000)
+    assert len(focus.jobs()) == WINDOWS
+    evidence.attach("thirty-windows.png", page.screenshot())
+    said(page, "new-window").click()
+    said(page, "start").click()
+    expect(said(page, "error")).to_contain_text(str(WINDOWS))
+    evidence.attach("the-next-refused.png", page.screenshot())
+    said(page, "tab").last.focus()
+    page.keyboard.press("Delete")
+    expect(said(page, "tab")).to_have_count(WINDOWS)
