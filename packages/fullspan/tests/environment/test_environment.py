@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import re
 import ssl
 import subprocess
 import threading
@@ -18,6 +19,7 @@ from fullspan.errors import StackError, UsageError
 from fullspan.stack import Stack, open_stack
 from packages.fullspan.tests.commands import fullspan_here
 
+GUIDE = Path(__file__).parents[4] / "docs" / "environments.md"
 STAGING = """\
 schema: fullspan/environment/1
 name: staging
@@ -239,3 +241,13 @@ def test_a_server_with_its_own_authority_is_trusted_by_who_names_it_only(tmp_pat
     (tmp_path / "certs" / "other.pem").write_text("no certificate")
     with pytest.raises(UsageError, match=r"tls\.ca .*other\.pem is no PEM file"):
         environment_of(tmp_path, "{ca: certs/other.pem}").tls.context()
+
+
+def test_the_guides_example_is_read_and_every_key_explained(tmp_path: Path):
+    text = GUIDE.read_text()
+    [example] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "guide.yaml").write_text(example)
+    found = load_environment(tmp_path / "guide.yaml")
+    assert found.model_fields_set >= Environment.model_fields.keys() - {"imported"}
+    for name in Environment.model_fields.keys() - {"schema_"}:
+        assert re.search(rf"^\| .*`{name}`.* \|", text, re.MULTILINE), name

@@ -63,7 +63,7 @@ def open_stack(
         from fullspan.stack.handle import Stack
 
         owner.until_ready()
-        with Stack(folder) as stack:
+        with Stack(folder, env=str(environment) if environment else None) as stack:
             yield stack
     except StackError as error:
         owner.close()
