@@ -107,6 +107,15 @@ def test_a_budget_is_kept_and_what_is_left_still_fails(budget_s):
         assert "the time was over before all had been tried" in str(found)
 
 
+def test_of_long_trials_few_are_spent_on_the_whole():
+    double = Double((3,), takes_s=60.0)
+    found = double.reduce(900.0, whole=(1, 2, 3, 4))
+    assert double.tried[:4] == [(1, 2, 3, 4)] * 4
+    assert len(double.tried[4]) < 4
+    assert set(found.kept) >= {3}
+    assert len(found.kept) < 4
+
+
 def test_what_does_not_fail_or_fails_otherwise_is_not_made_smaller():
     with pytest.raises(Inconclusive, match="did not fail in 8 trials, so there is nothing to make smaller"):
         Double((99,)).reduce()

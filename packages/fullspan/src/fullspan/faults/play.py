@@ -42,6 +42,11 @@ class Play:
         done = sorted(self._realised, key=lambda planned: planned.at_s)
         return replace(self.schedule, faults=tuple(done), realised=True)
 
+    @property
+    def going(self) -> bool:
+        """Whether a fault is still on or to come."""
+        return any(thread.is_alive() for thread in self._threads)
+
     def wait(self) -> None:
         """Wait until the last fault is over; raise what went wrong with one."""
         deadline = self._began + self.schedule.duration_s + _HEAL_S
@@ -64,8 +69,8 @@ class Play:
         try:
             self._inject(fault)
             began = time.monotonic()
-            # A fault ends when it was meant to, also if it took a while until it was on.
-            self._over.wait(max(0.0, self._began + planned.at_s + planned.for_s - began))
+            # It is on for as long as was meant, also if it took a while until it was.
+            self._over.wait(planned.for_s)
             ended = time.monotonic()
             self._heal(fault)
         except Exception as error:
