@@ -225,7 +225,8 @@ def test_what_is_no_pass_is_not_called_one(mixed, names, verdict, said):
     tests = [
         test for test in bundle_of(mixed[0]).results().tests if test.nodeid.partition("::test_")[2] in names.split()
     ]
-    found, summary = judge(plan(record.expected_inconclusive), 1, tests)
+    ends = [1 if test.verdict is Verdict.FAIL else 2 for test in tests if test.verdict is not Verdict.PASS]
+    found, summary = judge(plan(record.expected_inconclusive), min(ends, default=0), tests)
     assert (found, summary[: len(said)]) == (Verdict(verdict), said)
 
 
@@ -237,6 +238,16 @@ def plan(expected: dict[str, str]) -> Plan:
 def test_an_end_without_results_is_a_mistake(returned, words):
     with pytest.raises(UsageError, match=words):
         judge(plan({}), returned, [])
+
+
+@pytest.mark.parametrize(("names", "returned"), [("good", 1), ("good", 2), ("good unsure", 1), ("good bad", 2)])
+def test_an_end_that_no_test_explains_is_no_pass(mixed, names, returned):
+    """Pytest was ended in the middle, by its own time limit for one: what passed before says nothing of the rest."""
+    tests = [
+        test for test in bundle_of(mixed[0]).results().tests if test.nodeid.partition("::test_")[2] in names.split()
+    ]
+    with pytest.raises(UsageError, match=f"pytest ended with {returned} after {len(tests)} tests"):
+        judge(plan({}), returned, tests)
 
 
 @pytest.mark.soak

@@ -185,6 +185,7 @@ class Runner:
             plan.stack, plan.profile, env=plan.env, fixed_ports=plan.fixed_ports, on_event=self._on_event
         ) as stack:
             self._bundle.redact.add(stack.secret_values())
+            self._note_place(stack)
             try:
                 return self._run_pytest(stack)
             finally:
@@ -194,6 +195,13 @@ class Runner:
                 if plan.keep:
                     self._keep(stack)
 
+    def _note_place(self, stack: Stack) -> None:
+        """Keep what the stack came up with, whoever chose it: an option, a setting, the environment."""
+        file = stack.state.environment
+        place = {"profile": stack.profile, "environment": Path(file).stem if file else None}
+        self._record = self._record.model_copy(update=place)
+        self._bundle.write_run(self._record)
+
     def _run_pytest(self, stack: Stack) -> int:
         """Run the tests in a process of their own, which ends with the stack, however this one ends."""
         plan = self._plan
@@ -201,6 +209,8 @@ class Runner:
         (scratch / "tmp").mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pytest", str(plan.suite), "-q", "--no-header", "-p", "no:cacheprovider"]
         command += ["--stack", stack.name, "--bundle", str(self._bundle.path), "--seed", str(plan.seed)]
+        if stack.state.environment:
+            command += ["--env", stack.state.environment]
         command += [f"--basetemp={scratch / 'base'}", *(["-m", plan.mark] if plan.mark else []), *plan.pytest_options]
         environment = os.environ | {
             RUN_TAG: stack.run_id,
@@ -277,12 +287,21 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+_ENDS_FOR: Final = {1: Verdict.FAIL, 2: Verdict.INCONCLUSIVE}
+"""What some test must have come to when pytest ends so."""
+
+
 def judge(plan: Plan, returned: int, tests: list[TestRecord]) -> tuple[Verdict, str]:
     """Return verdict and summary of what pytest left; an end that is no result of tests is a UsageError."""
     if returned == NO_TESTS_COLLECTED or (returned == 0 and not tests):
         raise UsageError(f"No test of {plan.name} was chosen, so nothing was proven.", "Look at -m and SUITE.")
     if returned not in (0, 1, 2) or not tests:
         raise UsageError(f"pytest ended with {returned} before it came to a result; see above.")
+    if returned and _ENDS_FOR[returned] not in {test.verdict for test in tests}:
+        # A test that exceeds pytest's time limit ends the whole process: those before it prove nothing of the rest.
+        raise UsageError(
+            f"pytest ended with {returned} after {len(tests)} tests, none of which says why; see above."
+        )
     unexpected = [
         test for test in tests if test.verdict is not Verdict.INCONCLUSIVE or test.nodeid not in plan.expected
     ]
