@@ -1,16 +1,17 @@
 """The pipeline under observation: its addresses, a hop at each link, and windows of trades to prove something about."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 from fullspan.clients import ClientError, K2Client, Metrics, Trade
 from fullspan.clients.focus_calls import http_options
 from fullspan.invariants import Finding, integrity, no_duplicate, no_loss, order
-from fullspan.ledger import Journey, Ledger, Observation, Reconciliation, Stage, reconcile
-from fullspan.ledger.hops import ApiRows, ExchangeFrames, HopRunner, IcebergRows, KafkaTopic
+from fullspan.ledger import Journey, Ledger, Moment, Observation, Reconciliation, Stage, reconcile
+from fullspan.ledger.hops import ApiRows, ExchangeFrames, HopRunner, IcebergRows, KafkaRecord, KafkaTopic
 from fullspan.stack import Stack
 from suites.k2.exchange import Exchange
 from suites.k2.records import COLUMNS, answers_seen, content, frames_seen, kafka_seen, key_of, rows_seen
@@ -25,6 +26,9 @@ LAKE = ("iceberg", "api")
 STORED_WITHIN_S = 30.0
 EDGE = timedelta(milliseconds=1)
 POLL_S = 0.1
+
+
+ReadsKafka: TypeAlias = Callable[[Sequence[KafkaRecord], Moment], Iterable[Observation]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Pipeline:
         self.addresses = Addresses.of(stack)
         self.api = K2Client(self.addresses.api, self.addresses.key)
         self.exchange = Exchange(self.addresses.exchange)
-        self._runner = runner
+        self.runner = runner
         self._frames: ExchangeFrames | None = None
         self._since: dict[str, int] = {}
         self.frames_left_out = False
@@ -101,10 +105,13 @@ class Pipeline:
         self.api.close()
         self.exchange.close()
 
-    def watch(self) -> None:
-        """Look at the exchange's frames and at Kafka; return once every later trade is seen there."""
-        self._runner.start(KafkaTopic(self.addresses.broker, TRADES_TOPIC, kafka_seen))
-        self._frames = self._runner.start(ExchangeFrames(self.addresses.frames, frames_seen))
+    def watch(self, read: ReadsKafka = kafka_seen) -> None:
+        """Look at the exchange's frames and at Kafka; return once every later trade is seen there.
+
+        `read` is told Kafka's records, and says what they are.
+        """
+        self.runner.start(KafkaTopic(self.addresses.broker, TRADES_TOPIC, read))
+        self._frames = self.runner.start(ExchangeFrames(self.addresses.frames, frames_seen))
         self.wait(lambda: all(self._is_seen(symbol) for symbol in SYMBOLS), 30, "trades of all symbols are seen")
         self._since = self.exchange.last()
 
@@ -157,12 +164,12 @@ class Pipeline:
 
     def look(self, window: Window) -> list[Trade]:
         """Read what the table and the API hold of a window, and note it."""
-        table = self._runner.start(
+        table = self.runner.start(
             IcebergRows(self.addresses.lake, TRADES_TABLE, COLUMNS, rows_seen, catalog_name=CATALOG)
         )
         table.look(window.where)
         trades = self.trades(window)
-        self._runner.start(ApiRows(answers_seen)).look(trades)
+        self.runner.start(ApiRows(answers_seen)).look(trades)
         return trades
 
     def trades(self, window: Window) -> list[Trade]:

@@ -1,5 +1,6 @@
 """How fresh the API's data are, how fast it answers, and what it does when it is asked too much or has nothing new."""
 
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ FRESH_NS = 2_000_000_000
 SLA_NS = 30_000_000_000
 PAGE = 1000
 EVERY_S = 0.2
+BUSY = 5.0
+"""Processes that wait for each processor: more than the stack itself and its observers are."""
 ANSWERS = 60
 ASKED = 600
 LIMIT_A_SECOND = 100
@@ -75,6 +78,9 @@ def test_trades_are_in_the_api_within_two_seconds(pipeline: Pipeline, evidence: 
     )
     evidence.finding(freshness.check(examined, {newest.name: 1}))
     good = p99 * 1e9 < FRESH_NS
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    if not good and load > BUSY:
+        raise Inconclusive(f"p99 is {p99:.2f} s, but {load:.0f} processes wait for each processor of this machine.")
     summary = f"{len(seen):,} trades: p50 {p50:.2f} s, p99 {p99:.2f} s, at most {FRESH_NS / 1e9:g} s are allowed"
     evidence.finding(Finding("p99 of freshness", Verdict.PASS if good else Verdict.FAIL, summary, len(seen)))
     evidence.require()

@@ -25,7 +25,7 @@ from fullspan.ledger.hops import ApiRows, HopRunner, IcebergRows, KafkaRecord, K
 from fullspan.stack import Stack
 from fullspan.stack.processes import wait_until
 from fullspan.verdict import Verdict
-from suites.k2.pipeline import HOPS, TRADES_TOPIC, Pipeline, Window, findings
+from suites.k2.pipeline import HOPS, Pipeline, Window, findings
 from suites.k2.records import COLUMNS, SINGLE_OBJECT, TRADE_SCHEMA, answers_seen, decoded, kafka_seen, key_of, rows_seen
 
 pytestmark = pytest.mark.e2e
@@ -69,29 +69,23 @@ class Scene:
     def __init__(self, pipeline: Pipeline, folder: Path) -> None:
         self.pipeline = pipeline
         self.folder = folder
+        self._values: dict[str, bytes] = {}
+        pipeline.watch(self._keep)
         window = pipeline.window(0, 2 * TRADES + 100)
         symbol, (first, _) = next(iter(window.numbers.items()))
         self.window = Window({symbol: (first, first + TRADES - 1)})
         pipeline.stored(self.window)
         self.trades = sorted(pipeline.trades(self.window), key=lambda trade: trade.source_sequence)
         pipeline.look(self.window)
-        self.rows = [dict(decoded(value)) for value in self._values()]
+        numbers = range(first, first + TRADES)
+        self.rows = [dict(decoded(self._values[key_of(symbol, number)])) for number in numbers]
 
-    def _values(self) -> Iterator[bytes]:
-        """Yield the window's records from Kafka, byte for byte, in the order of their numbers."""
-        found: dict[int, bytes] = {}
-        ((symbol, (first, last)),) = self.window.numbers.items()
-
-        def keep(records: Sequence[KafkaRecord], moment: Moment) -> Iterator[Observation]:
-            for record, seen in zip(records, kafka_seen(records, moment), strict=True):
-                if seen.key == key_of(symbol, seen.sequence) and first <= seen.sequence <= last:
-                    found[seen.sequence] = record.value or b""
+    def _keep(self, records: Sequence[KafkaRecord], moment: Moment) -> Iterator[Observation]:
+        """Note Kafka's records as any proof does, and keep them byte for byte."""
+        for record in records:
+            for seen in kafka_seen([record], moment):
+                self._values[seen.key] = record.value or b""
                 yield seen
-
-        with HopRunner(Ledger()) as runner:
-            runner.start(KafkaTopic(self.pipeline.addresses.broker, TRADES_TOPIC, keep, from_beginning=True))
-            assert wait_until(lambda: len(found) == TRADES, READ_WITHIN_S, 0.05)
-        return iter([found[number] for number in sorted(found)])
 
     def examine(self, hop: str, defect: Defect) -> Reconciliation:
         """Read a hop again with a defect in it, and follow every trade through all hops."""
@@ -150,7 +144,6 @@ class Scene:
 
 @pytest.fixture
 def scene(pipeline: Pipeline, tmp_path: Path, stack: Stack) -> Scene:
-    pipeline.watch()
     return Scene(pipeline, tmp_path)
 
 
