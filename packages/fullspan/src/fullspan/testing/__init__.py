@@ -2,6 +2,7 @@
 
 from fullspan.testing.drivers import FakeDriver, FakeInstance, check_driver
 from fullspan.testing.faults import check_fault
+from fullspan.testing.invariants import check_checker
 from fullspan.testing.kafka import RunningKafka, running_kafka
 from fullspan.testing.mongodb import RunningMongoDB, running_mongodb
 from fullspan.testing.probes import check_probe
@@ -13,6 +14,7 @@ __all__ = [
     "RunningKafka",
     "RunningMongoDB",
     "RunningRabbitMQ",
+    "check_checker",
     "check_driver",
     "check_fault",
     "check_probe",
