@@ -78,7 +78,7 @@ async def test_who_gets_no_turn_in_time_does_not_begin(monkeypatch):
     async def ask(connection):
         async with connection.asking(0.3):
             begun.append(True)
-            await asyncio.sleep(0.29)  # as long as the driver may take
+            await asyncio.sleep(0.29)  # audit: sleep because the driver may take that long
             raise TimeoutError
 
     async with Connection(NOWHERE) as connection:

@@ -63,7 +63,7 @@ def test_fixtures_of_a_conftest_above_are_known(tmp_path):
     [
         "suites/focus",
         "tests",
-        "packages/fullspan/tests",
+        pytest.param("packages/fullspan/tests", marks=pytest.mark.soak),
         pytest.param("packages/focus-server/tests", marks=pytest.mark.soak),
         pytest.param("packages/k2/tests", marks=pytest.mark.soak),
         pytest.param("suites/k2", marks=pytest.mark.soak),

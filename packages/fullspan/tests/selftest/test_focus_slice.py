@@ -1,6 +1,7 @@
-"""Defects planted into a slice of Focus: real programs, real wires, and no more than a few in a quick run."""
+"""Defects planted into a slice of Focus: real programs and real wires.
 
-from pathlib import Path
+A few of them are planted into the running Focus in `suites/focus/test_selftest_slice.py` at each run.
+"""
 
 import pytest
 
@@ -13,9 +14,6 @@ from fullspan.selftest.matrix import Matrix
 from fullspan.verdict import Verdict
 from packages.fullspan.tests.selftest.guide import must_stand_in_the_guide
 
-ROOT = Path(__file__).parents[4]
-QUICK = ("frame-altered", "block-lost", "wrong-channel")
-
 
 @pytest.fixture(scope="module")
 def focus():
@@ -27,21 +25,15 @@ def focus():
         pytest.skip(str(missing))
 
 
+@pytest.mark.soak
 def test_without_a_defect_there_is_no_alarm(focus):
     result = focus.plant(CLEAN)
     assert (str(result.found), result.right) == ("no alarm", True), result.detail
 
 
-@pytest.mark.parametrize("name", QUICK)
-def test_a_defect_between_real_programs_is_found(focus, name):
-    [planted] = [one for one in FOCUS if one.defect.name == name]
-    result = focus.plant(planted)
-    assert result.right, f"{result.found}: {result.detail}"
-
-
 @pytest.mark.soak
-@pytest.mark.parametrize("planted", [one for one in FOCUS if one.defect.name not in QUICK], ids=lambda p: p.defect.name)
-def test_every_other_defect_is_found_too(focus, planted):
+@pytest.mark.parametrize("planted", FOCUS, ids=lambda planted: planted.defect.name)
+def test_a_defect_between_real_programs_is_found(focus, planted):
     result = focus.plant(planted)
     assert result.right, f"{result.found}: {result.detail}"
 

@@ -14,13 +14,13 @@ needed = {int(number) for number in sys.argv[1].split(",") if number}
 mode = sys.argv[3] if len(sys.argv) > 3 else ""
 with open(os.environ["FULLSPAN_SCHEDULE"]) as file:  # noqa: PTH123 - quicker to start without pathlib
     there = {fault["number"] for fault in json.load(file)["faults"]}
-time.sleep(0.05)
+time.sleep(0.05)  # audit: sleep because a trial takes that long
 if mode == "hang":
-    time.sleep(600)
+    time.sleep(600)  # audit: sleep because it stands still on purpose
 if mode == "child":
     if not os.fork():
-        time.sleep(600)
-    time.sleep(600)
+        time.sleep(600)  # audit: sleep because it stands still on purpose
+    time.sleep(600)  # audit: sleep because it stands still on purpose
 if mode == "setup":
     sys.exit("there is no stack")
 if needed <= there and random.randrange(100) < int(sys.argv[2]):

@@ -62,7 +62,7 @@ def test_fifty_millisecond_trials_that_reproduce_in_seven_of_ten():
     double = Double((3, 6, 7), rate=0.7, noise=0.05, seed=5)
 
     def trial(numbers):
-        time.sleep(0.05)
+        time.sleep(0.05)  # audit: sleep because a trial takes that long
         return double(numbers)
 
     said = []

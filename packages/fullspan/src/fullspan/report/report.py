@@ -155,6 +155,8 @@ def _tail(path: Path, logs: int) -> dict[str, Any]:
     total = 0
     with path.open(encoding="utf-8", errors="replace") as log:
         for line in log:
-            lines.append(_cut(CONTROL.sub("", line.rstrip("\n")), min(LOG_LINE, ALL_LOGS // logs // LOG_LINES)))
+            lines.append(line)
             total += 1
-    return {"text": "\n".join(lines), "shown": len(lines), "total": total, "path": f"logs/{path.name}"}
+    most = min(LOG_LINE, ALL_LOGS // logs // LOG_LINES)
+    text = "\n".join(_cut(CONTROL.sub("", line.rstrip("\n")), most) for line in lines)
+    return {"text": text, "shown": len(lines), "total": total, "path": f"logs/{path.name}"}

@@ -33,7 +33,7 @@ from fullspan.stack.proxy import LinkProxy
 from fullspan.timeline import Event, Timeline
 from fullspan.verdict import Verdict
 
-__all__ = ["FocusSlice", "all_of_focus", "focus_up"]
+__all__ = ["FocusSlice", "all_of_focus", "focus_attached", "focus_up"]
 
 HOPS: Final = ("block", "row", "frame")
 CHANNEL: Final = 7
@@ -179,6 +179,15 @@ def focus_up(on_event: Callable[[Event], object] = lambda _event: None) -> Itera
                     yield FocusSlice(stack, folder, f"http://127.0.0.1:{page.address[1]}", frames, blocks)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def focus_attached(stack: Stack, folder: Path) -> Iterator[FocusSlice]:
+    """Use a Focus that runs already; what the broker sends to its analyzer cannot be edited there."""
+    frames = Switch()
+    with start_blocking_portal() as portal, _edited(portal, WebSocketEditor, frames) as page:
+        page.upstream = _address(stack.endpoint("focus.http"))
+        yield FocusSlice(stack, folder, f"http://127.0.0.1:{page.address[1]}", frames, Switch())
 
 
 @contextmanager
