@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from pyiceberg.catalog import load_catalog
 
 from fullspan.clients import Trade
+from fullspan.errors import Inconclusive
 from fullspan.ledger import Journey, Kind, Ledger, Moment, Observation, Reconciliation, Stage, reconcile
 from fullspan.ledger.hops import ApiRows, HopRunner, IcebergRows, KafkaRecord, KafkaTopic
 from fullspan.stack import Stack
@@ -77,8 +78,10 @@ class Scene:
         pipeline.stored(self.window)
         self.trades = sorted(pipeline.trades(self.window), key=lambda trade: trade.source_sequence)
         pipeline.look(self.window)
-        numbers = range(first, first + TRADES)
-        self.rows = [dict(decoded(self._values[key_of(symbol, number)])) for number in numbers]
+        keys = [key_of(symbol, number) for number in range(first, first + TRADES)]
+        if late := [key for key in keys if key not in self._values]:
+            raise Inconclusive(f"{len(late)} of {TRADES} trades are not in Kafka yet, so nothing can be planted there.")
+        self.rows = [dict(decoded(self._values[key])) for key in keys]
 
     def _keep(self, records: Sequence[KafkaRecord], moment: Moment) -> Iterator[Observation]:
         """Note Kafka's records as any proof does, and keep them byte for byte."""
