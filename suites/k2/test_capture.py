@@ -22,6 +22,7 @@ from suites.k2.test_complete_pipeline import CANDLES_WITHIN_S, has_candles, prov
 pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.capture]
 
 PLAYED_WITHIN_S = 120.0
+STORED_WITHIN_S = 120.0
 GOLDEN = "golden_ohlcv.json"
 FRAMES: tuple[Frame, ...] = ("1m", "5m", "1h", "1d")
 
@@ -43,6 +44,7 @@ def test_every_trade_of_a_capture_is_in_the_api_exactly_once(pipeline: Pipeline,
         content(row) for symbol, (low, high) in window.numbers.items() for row in _told(pipeline, symbol, low, high)
     }
     assert told == {content(row) for row in wanted}, "the exchange tells what the file says"
+    pipeline.stored(window, STORED_WITHIN_S)
     golden = file.with_name(GOLDEN)
     if golden.is_file():
         _golden_candles_are_there(pipeline, golden, evidence)
