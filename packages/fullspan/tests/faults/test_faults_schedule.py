@@ -146,6 +146,14 @@ def test_a_fault_that_cannot_begin_is_told(faults):
         play.wait()
 
 
+def test_a_schedule_that_cannot_be_played_leaves_no_trace(faults, timeline):
+    planned = (Planned(1, 0.0, 0.1, "hang", ("quiet",)), Planned(2, 0.0, 0.1, "hangs", ("quiet",)))
+    with pytest.raises(UsageError, match="Did you mean 'hang'"), faults.play(Schedule(planned)):
+        pass
+    assert not (timeline.path.parent / "schedules").exists()
+    assert not faults.evidence
+
+
 def test_another_schedule_of_the_same_name_is_played_instead(fragile, timeline, tmp_path, monkeypatch):
     planned = (Planned(1, 0.0, 600.0, "kill", ("quiet",)),)
     monkeypatch.setenv("FULLSPAN_SCHEDULE", str(Schedule((), name="one").write(tmp_path / "instead.json")))

@@ -49,6 +49,7 @@ class Faults:
         one is played instead.
         """
         leased, schedule = self.lease(), schedule.or_instead()
+        schedule.check()
         file = schedule.write_new(self._timeline.path.parent / "schedules")
         self._timeline.add("schedule", f"{schedule.name}: {len(schedule.faults)} faults", seed=schedule.seed)
         play = Play(schedule, lambda fault: self._inject(fault, leased), lambda fault: self._heal(fault, leased))

@@ -129,9 +129,14 @@ class Schedule:
         for number in range(1, count + 1):
             source = random.Random(f"{seed}/{name}/{number}")  # noqa: S311 - to be repeated, not to be secret
             planned.append(_placed(number, source, may, planned, within_s, lasting_s))
-        for one in planned:
-            one.fault()
-        return cls(_in_order(planned), seed, name)
+        drawn = cls(_in_order(planned), seed, name)
+        drawn.check()
+        return drawn
+
+    def check(self) -> None:
+        """Raise UsageError if one of its faults cannot be made."""
+        for planned in self.faults:
+            planned.fault()
 
     @property
     def duration_s(self) -> float:
@@ -162,8 +167,7 @@ class Schedule:
             whole = cls(_in_order(planned), fields["seed"], fields["name"], fields["realised"])
         except (KeyError, TypeError) as error:
             raise UsageError(f"What {where} says is no schedule: {error}.") from error
-        for one in whole.faults:
-            one.fault()
+        whole.check()
         return whole
 
     @classmethod
