@@ -36,6 +36,7 @@ __all__ = ["Evidence"]
 INCONCLUSIVE: Final = "inconclusive"
 DEFAULT_SEED: Final = 1
 EXIT_CODE_USAGE: Final = 3
+KEPT_ERRORS: Final = 100
 TURN_S: Final = 900.0
 ROUND: Final = "fullspan_round"
 MARKERS: Final = (
@@ -313,7 +314,7 @@ def _record(item: pytest.Item, run: Run, reports: list[pytest.TestReport]) -> Te
     seen = item.stash.get(_slice_key, None)
     if seen is None:
         return record
-    errors = [LogErrorRecord.model_validate(asdict(error)) for error in seen.errors]
+    errors = [LogErrorRecord.model_validate(asdict(error)) for error in seen.errors[:KEPT_ERRORS]]
     return record.model_copy(update={"logs": seen.logs, "log_errors": errors, "peaks": seen.peaks()})
 
 

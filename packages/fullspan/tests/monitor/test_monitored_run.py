@@ -20,7 +20,10 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         what, _, word = self.path[1:].partition("/")
         if what == "say":
-            print(word.replace("+", " "), "with", os.environ["WORD"], flush=True)
+            word, _, times = word.partition("/")
+            for _ in range(int(times or 1)):
+                print(word.replace("+", " "), "with", os.environ["WORD"])
+            sys.stdout.flush()
         if what == "grow":
             kept.append(b"x" * int(word))
         self.send_response(200)
@@ -46,7 +49,9 @@ components:
     logs: {errors: ["queue is full"], allow: ["^ERROR: cache cold"]}
     resources: {memory_mb: 200, handles: 500}
 endpoints: {web.http: "http://127.0.0.1:${web.http}"}
+profiles: {calm: }
 """
+LAB = "schema: fullspan/environment/1\nprofile: calm\nconstraints: {channels: 7}\n"
 SUITE = """
 import urllib.request
 
@@ -59,7 +64,8 @@ def ask(stack, what):
         assert answer.status == 200
 
 
-def test_clean(stack):
+def test_clean(stack, environment):
+    assert (environment.name, environment.constraints.channels, stack.profile) == ("lab", 7, "calm")
     ask(stack, "/say/all+is+well")
     ask(stack, "/say/ERROR:+cache+cold")
 
@@ -88,6 +94,10 @@ def test_fails_by_itself(stack):
     assert stack is None, "the test's own reason"
 
 
+def test_floods(stack):
+    ask(stack, "/say/ERROR:+flood/30000")
+
+
 def test_grows(stack):
     ask(stack, "/grow/250000000")
 """
@@ -98,15 +108,17 @@ CONFIG = '[tool.pytest.ini_options]\naddopts = "-p no:schemathesis -p no:hypothe
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     project = tmp_path_factory.mktemp("monitored")
     files = {"stacks/small.yaml": STACK, "suites/small/test_small.py": SUITE, "web.py": WEB, "pyproject.toml": CONFIG}
+    files["environments/lab.yaml"] = LAB
     for name, text in files.items():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text(text)
     done = subprocess.run(
-        [sys.executable, "-m", "fullspan", "run", "small", "--monitor"],
-        cwd=project, env=environment(), capture_output=True, text=True, check=False, timeout=120,
+        [sys.executable, "-m", "fullspan", "run", "small", "--monitor", "--env", "lab"],
+        cwd=project, env=environment(FULLSPAN_ENV="no-such"), capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert "web logged an error: ERROR: the disk is full with [redacted]" in done.stdout
+    assert re.search(r"\b[0-9a-f]{32}\b", done.stdout + done.stderr) is None, "the secret is printed nowhere"
     [folder] = (project / "var" / "bundles").iterdir()
     return Bundle(folder)
 
@@ -124,6 +136,7 @@ def test_what_was_logged_is_the_tests_result_unless_it_is_excused(tests):
         "test_allowed": Verdict.PASS,
         "test_broken_on_purpose": Verdict.PASS,
         "test_fails_by_itself": Verdict.FAIL,
+        "test_floods": Verdict.FAIL,
         "test_grows": Verdict.FAIL,
     }
     expected = "AssertionError: logs: 1 errors in 1 lines of 1 logs: web: ERROR: the disk is full with [redacted]"
@@ -154,11 +167,17 @@ def test_resources_are_on_the_runs_axis_of_time(bundle: Bundle, tests):
     rows = [json.loads(line) for line in (bundle.path / "resources.jsonl").read_text().splitlines()]
     assert {row["component"] for row in rows} == {"web"}
     run = bundle.run()
+    assert (run.environment, run.profile) == ("lab", "calm")
     assert all(run.began_mono_ns < row["mono_ns"] for row in rows)
     assert all(row["processes"] == 1 and row["threads"] >= 1 and row["handles"] > 3 for row in rows)
     assert tests["test_grows"].peaks["web"]["memory_mb"] > 250 > tests["test_clean"].peaks["web"]["memory_mb"]
     events = [event for event in read_timeline(bundle.timeline.path) if event.kind == "log.error"]
-    assert len(events) == 5
+    more = [event for event in events if "more errors at the same time" in event.what]
+    assert more
+    assert len([event for event in events if "flood" not in event.what]) == 5 + len(more)
+    assert sum("flood" in event.what for event in events) <= 20 * (len(more) + 2), "many at once are told in one line"
+    assert len(tests["test_floods"].log_errors) == 100
+    assert "at least 10,000 errors in 30,000 lines" in tests["test_floods"].reason
     assert {event.attributes["component"] for event in events} == {"web"}
 
 

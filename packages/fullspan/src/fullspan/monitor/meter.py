@@ -17,6 +17,7 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _YOUNG_S: Final = 5.0
 _DISK_EVERY_S: Final = 5.0
+_TIMED_S: Final = 0.25
 _UTIME: Final = 11
 _STIME: Final = 12
 _THREADS: Final = 17
@@ -26,7 +27,8 @@ _THREADS: Final = 17
 class Usage:
     """What one component used at one moment (CLOCK_MONOTONIC, ns).
 
-    `cpu_percent` is of one processor since the sample before, None in the first. `memory_mb` is the resident memory of
+    `cpu_percent` is of one processor since the last sample that has one, None when that was
+    less than 0.25 s ago, and in the first. `memory_mb` is the resident memory of
     all its processes, 10^6 bytes; what they share is counted for each. `disk_mb` is the size of its folder, 10^6 bytes.
     """
 
@@ -59,8 +61,11 @@ class Meter:
         if now_ns - self._disk_ns > _DISK_EVERY_S * 1e9:
             self._disk = {name: _size(folder) / 1e6 for name, folder in self._folders.items()}
             self._disk_ns = now_ns
-        found = [self._usage(name, members.get(name, []), now_ns) for name in self._folders]
-        self._at_ns = now_ns
+        # Processor time is counted in ticks of 10 ms, so a short while tells nothing of a rate.
+        timed = now_ns - self._at_ns >= _TIMED_S * 1e9
+        found = [self._usage(name, members.get(name, []), now_ns, timed) for name in self._folders]
+        if timed:
+            self._at_ns = now_ns
         return found
 
     def _members(self) -> dict[str, list[Process]]:
@@ -89,7 +94,7 @@ class Meter:
         run_id, _, name = tag.rpartition("/")
         return name if run_id == self._run_id and name in self._folders else None
 
-    def _usage(self, name: str, processes: Iterable[Process], now_ns: int) -> Usage:
+    def _usage(self, name: str, processes: Iterable[Process], now_ns: int, timed: bool) -> Usage:
         spent: dict[tuple[int, int], float] = {}
         memory = handles = threads = 0
         for process in processes:
@@ -99,9 +104,11 @@ class Meter:
                 threads += int(fields[_THREADS])
                 memory += int((_PROC / str(process.pid) / "statm").read_bytes().split()[1]) * _PAGE
                 handles += sum(1 for _ in os.scandir(_PROC / str(process.pid) / "fd"))
-        before, self._spent[name] = self._spent.get(name), spent
         percent = None
-        if before is not None and now_ns > self._at_ns:
+        before = self._spent.get(name)
+        if timed:
+            self._spent[name] = spent
+        if before is not None and timed:
             # What began since then has spent all of its time since then.
             used = sum(seconds - before.get(identity, 0.0) for identity, seconds in spent.items())
             percent = round(100 * used / ((now_ns - self._at_ns) / 1e9), 1)

@@ -4,7 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ _EVERY_S: Final = 1.0
 _KEPT: Final = 2 * 3600
 _SLICE_BYTES: Final = 1024 * 1024
 _SHOWN: Final = 3
+_KEPT_ERRORS: Final = 10_000
+_SAID_AT_ONCE: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,11 @@ class Slice:
         bad = [error for error in self.errors if not any(pattern.search(error.line) for pattern in patterns)]
         lines = self.end.lines - self.begin.lines
         told = "; ".join(f"{error.component}: {error.line}" for error in bad[:_SHOWN])
-        verdict = Verdict.FAIL if bad else Verdict.PASS
-        summary = f"{len(bad)} errors in {lines:,} lines of {len(self.end.positions)} logs"
+        lost = self.end.errors - self.begin.errors - len(self.errors)
+        verdict = Verdict.FAIL if bad else Verdict.INCONCLUSIVE if lost else Verdict.PASS
+        summary = (
+            f"{'at least ' if lost else ''}{len(bad):,} errors in {lines:,} lines of {len(self.end.positions)} logs"
+        )
         found = [Finding("logs", verdict, f"{summary}: {told}" if told else summary, lines)]
         if self.limits:
             n = len(self.usages)
@@ -102,6 +107,7 @@ class Monitor:
         self._errors: list[LogError] = []
         self._usages: list[Usage] = []
         self._forgotten = 0
+        self._forgotten_errors = 0
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
@@ -134,12 +140,7 @@ class Monitor:
     def _look(self) -> None:
         """Read and measure once; the lock is held."""
         for reader in self._readers:
-            for error in reader.read_on():
-                self._errors.append(error)
-                if self._writes:
-                    said = f"{error.component} logged an error: {error.line}"
-                    self._bundle.timeline.add("log.error", said, component=error.component, position=error.position)
-                    self._tell(self._bundle.redact(said))
+            self._take(reader.component, reader.read_on())
         usages = self._meter.measure()
         self._usages += usages
         surplus = len(self._usages) - _KEPT * max(1, len(self._readers))
@@ -151,18 +152,39 @@ class Monitor:
             with (self._bundle.path / "resources.jsonl").open("a", encoding="utf-8") as file:
                 file.write(lines)
 
+    def _take(self, component: str, errors: list[LogError]) -> None:
+        """Keep new errors, without secrets, since they are printed too; say the first of many."""
+        errors = [replace(error, line=self._bundle.redact(error.line)) for error in errors]
+        self._errors += errors
+        surplus = len(self._errors) - _KEPT_ERRORS
+        if surplus > 0:
+            del self._errors[:surplus]
+            self._forgotten_errors += surplus
+        if not self._writes:
+            return
+        for error in errors[:_SAID_AT_ONCE]:
+            said = f"{component} logged an error: {error.line}"
+            self._bundle.timeline.add("log.error", said, component=component, position=error.position)
+            self._tell(said)
+        if (more := len(errors) - _SAID_AT_ONCE) > 0:
+            said = f"{component} logged {more:,} more errors at the same time"
+            self._bundle.timeline.add("log.error", said, component=component)
+            self._tell(said)
+
     def mark(self) -> Mark:
         """Look once more, so that what was logged until now is known, and return where that is."""
         with self._lock:
             self._look()
             positions = {reader.component: reader.position for reader in self._readers}
             lines = sum(reader.lines for reader in self._readers)
-            return Mark(positions, lines, len(self._errors), self._forgotten + len(self._usages))
+            errors = self._forgotten_errors + len(self._errors)
+            return Mark(positions, lines, errors, self._forgotten + len(self._usages))
 
     def since(self, begin: Mark, name: str) -> Slice:
         """Return what was seen since a mark, and keep that part of each log in the bundle, below `name`."""
         end = self.mark()
-        errors = self._errors[begin.errors : end.errors]
+        first, last = (max(0, mark.errors - self._forgotten_errors) for mark in (begin, end))
+        errors = self._errors[first:last]
         first, last = (max(0, mark.samples - self._forgotten) for mark in (begin, end))
         usages = self._usages[first:last]
         logs = {}
