@@ -208,6 +208,7 @@ def test_a_stack_that_does_not_come_up_is_no_result_of_tests(small: Stack, tmp_p
     assert run(small, "--profile", "other").returncode == 3
 
 
+@pytest.mark.soak
 def test_no_number_of_times_is_refused(small: Stack):
     done = run(small, "--repeat", "0")
     assert done.returncode == 4
