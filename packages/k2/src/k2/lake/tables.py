@@ -21,7 +21,7 @@ __all__ = ["CANDLE", "FRAMES", "NAMESPACE", "QUOTES", "TABLES", "TRADES", "Table
 
 NAMESPACE: Final = "market_data"
 SYMBOL_BUCKETS: Final = 4
-ROWS_OF_A_GROUP: Final = 32_768
+ROWS_OF_A_GROUP: Final = 8_192
 """Rows of a row group, so that a question for the newest hundred reads little of a large file."""
 
 FRAMES: Final[Mapping[str, int]] = {"1m": 60, "5m": 300, "30m": 1800, "1h": 3600, "1d": 86400}

@@ -6,6 +6,7 @@ and further ones only while one of them could hold a row that belongs to the ans
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,6 +21,11 @@ from k2.schema import Column, Kind
 __all__ = ["Rows", "answer", "as_arrow"]
 
 _FIRST_FILES: Final = 4
+_FEW_ROWS: Final = 2000
+"""So few rows are read at once, without a look at their times before."""
+_AHEAD: Final = 4
+_FURTHER: Final = 16
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = "%Y-%m-%dT%H:%M:%S.%f"
 
 
@@ -68,44 +74,72 @@ def _sql(
 ) -> tuple[str, list[Any]]:
     where, parameters = question.where()
     order = question.ordered()
-    source = _source(cursor, view, question, tail, where, parameters, limit)
+    source, edge = _source(cursor, view, question, tail, limit)
+    if edge is not None:
+        where = f"({where}) AND {_key(order[0][0])} {'>=' if order[0][1] else '<='} ?"
+        parameters = [*parameters, edge]
     by = ", ".join(f"{_key(name)} {'DESC' if down else 'ASC'}" for name, down in order)
-    sql = f"SELECT {chosen} FROM {source} WHERE {where} ORDER BY {by} LIMIT {limit} OFFSET {question.offset}"  # noqa: S608 - names are checked, values are parameters
-    return sql, parameters
+    rows = f"SELECT * FROM {source} WHERE {where} ORDER BY {by} LIMIT {limit} OFFSET {question.offset}"  # noqa: S608 - names are checked, values are parameters
+    # What is chosen is worked out for the rows of the answer only.
+    return f"SELECT {chosen} FROM ({rows}) AS found ORDER BY {', '.join(_sorted(order))}", parameters  # noqa: S608
+
+
+def _sorted(order: Sequence[tuple[str, bool]]) -> list[str]:
+    return [f'found."{name}" {"DESC" if down else "ASC"}' for name, down in order]
 
 
 def _source(
-    cursor: DuckDBPyConnection,
-    view: TableView,
-    question: Question,
-    tail: pa.Table | None,
-    where: str,
-    parameters: Sequence[Any],
-    limit: int,
-) -> str:
-    """Choose the files that can hold rows of the answer, and return what stands after FROM."""
+    cursor: DuckDBPyConnection, view: TableView, question: Question, tail: pa.Table | None, limit: int
+) -> tuple[str, datetime | None]:
+    """Choose the files that can hold rows of the answer.
+
+    Returns what stands after FROM, and the time of the answer's last row where it is known: with it the engine reads
+    of each file only the part that it needs.
+    """
     files = [file for file in view.files if file.may_have(question.symbol, question.start_us, question.end_us)]
     column, down = question.ordered()[0]
-    if column != question.form.time or len(files) <= _FIRST_FILES:
-        return _from(cursor, view, files, tail)
-    files.sort(key=lambda file: file.last_us if down else -file.first_us, reverse=True)
-    time = f'epoch_us("{column}")'
     needed = question.offset + limit
+    if column != question.form.time or sum(file.rows for file in files) <= max(needed, _FEW_ROWS):
+        return _from(cursor, view, files, tail), None
+    files.sort(key=lambda file: file.last_us if down else -file.first_us, reverse=True)
     taken = _enough(files, needed)
-    while taken < len(files):
-        source = _from(cursor, view, files[:taken], tail)
-        # The time of the last row that the answer would have from these files.
+    while True:
+        edge = _edge(cursor, _from(cursor, view, files[:taken], tail), files[:taken], question, needed)
+        if edge is not None:
+            reach = [file for file in files if (file.last_us >= edge if down else file.first_us <= edge)]
+            return _from(cursor, view, reach, tail), _EPOCH + timedelta(microseconds=edge)
+        if taken == len(files):
+            return _from(cursor, view, files, tail), None
+        taken = min(len(files), taken * 4)
+
+
+def _edge(
+    cursor: DuckDBPyConnection, source: str, files: Sequence[LakeFile], question: Question, needed: int
+) -> int | None:
+    """Find the time of the last row that the answer would have from a source; None when that has too few rows.
+
+    It looks back only as far as so many rows may need, judged by how dense they lie, and further when they do not.
+    """
+    where, parameters = question.where()
+    column, down = question.ordered()[0]
+    first, last = min(file.first_us for file in files), max(file.last_us for file in files)
+    begin = min(last, question.end_us or last) if down else max(first, question.start_us or first)
+    span = last - first + 1
+    width = span * needed * _AHEAD // sum(file.rows for file in files)
+    while True:
+        whole = width >= span
+        bound = [] if whole else [_EPOCH + timedelta(microseconds=begin - width if down else begin + width)]
+        near = "true" if whole else f"{_key(column)} {'>=' if down else '<='} ?"
         sql = (
-            f"SELECT {'min' if down else 'max'}(t), count(*) FROM (SELECT {time} AS t FROM {source} WHERE {where} "  # noqa: S608
-            f"ORDER BY t {'DESC' if down else 'ASC'} LIMIT {needed})"
+            f"SELECT {'min' if down else 'max'}(epoch_us(t)), count(*) FROM (SELECT {_key(column)} AS t FROM {source} "  # noqa: S608
+            f"WHERE {where} AND {near} ORDER BY t {'DESC' if down else 'ASC'} LIMIT {needed})"
         )
-        edge, count = cursor.execute(sql, list(parameters)).fetchall()[0]
-        if count < needed:
-            taken = min(len(files), taken * 4)
-            continue
-        reach = [file for file in files if (file.last_us >= edge if down else file.first_us <= edge)]
-        return source if len(reach) <= taken else _from(cursor, view, reach, tail)
-    return _from(cursor, view, files, tail)
+        edge, count = cursor.execute(sql, [*parameters, *bound]).fetchall()[0]
+        if count >= needed:
+            return int(edge)
+        if whole:
+            return None
+        width *= _FURTHER
 
 
 def _enough(files: Sequence[LakeFile], rows: int) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, get_args
 
@@ -16,6 +16,7 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in"]
 OPERATORS: Final[tuple[Operator, ...]] = get_args(Operator)
 
 _MOST_OF_IN: Final = 1000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Condition:
         column = column_of(form, self.column)
         if column.kind in {Kind.MAP, Kind.TEXTS}:
             raise QueryError("column", f"{self.column} holds several values and cannot be compared.")
-        side = f'epoch_us("{column.name}")' if column.kind is Kind.MICROS else f'"{column.name}"'
+        side = f'"{column.name}"'
         if self.operator == "in":
             if not isinstance(self.value, list) or not 0 < len(self.value) <= _MOST_OF_IN:
                 raise QueryError("value", f"`in` needs a list of 1 to {_MOST_OF_IN} values for {self.column}.")
@@ -61,13 +62,13 @@ class Question:
 
     def where(self) -> tuple[str, list[Any]]:
         """Return all conditions with their parameters. Raises QueryError."""
-        time = f'epoch_us("{self.form.time}")'
+        time = f'"{self.form.time}"'
         parts: list[tuple[str, list[Any]]] = [condition.sql(self.form) for condition in self.conditions]
         for text, value in (
             ('"symbol" = ?', self.symbol),
             ('"exchange" = ?', self.exchange),
-            (f"{time} >= ?", self.start_us),
-            (f"{time} < ?", self.end_us),
+            (f"{time} >= ?", None if self.start_us is None else _moment(self.start_us)),
+            (f"{time} < ?", None if self.end_us is None else _moment(self.end_us)),
         ):
             if value is not None:
                 parts.append((text, [value]))
@@ -102,16 +103,21 @@ def micros(text: str) -> int:
     try:
         time = datetime.fromisoformat(text)
         time = time.replace(tzinfo=UTC) if time.utcoffset() is None else time
-        since = time.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+        since = time.astimezone(UTC) - _EPOCH
     except (ValueError, OverflowError):
         raise QueryError("time", f"{text!r} is no time; write 2026-01-31T23:59:59.123456Z.") from None
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+def _moment(us: int) -> datetime:
+    """Return a time as the engine compares it to a column, whose files say between which times they lie."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
 def _parameter(column: Column, value: Any) -> Any:
     match column.kind:
         case Kind.MICROS if isinstance(value, str):
-            return micros(value)
+            return _moment(micros(value))
         case Kind.LONG if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
             return value
         case Kind.DECIMAL if isinstance(value, str):
