@@ -180,6 +180,7 @@ expire(table, 0, 10)
 """
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("point", CRASH_POINTS)
 def test_killed_at_each_point_the_rows_are_there_with_their_offsets_or_not_at_all(point, fill, another, settings):
     fill([trade(1)])

@@ -25,7 +25,7 @@ class KafkaLetters:
     def __init__(self, settings: BusSettings) -> None:
         self._where: Final = ",".join(settings.kafka_bootstrap)
         self._producer: Final = Producer(
-            {**connection(settings), "acks": "all", "enable.idempotence": True, "linger.ms": 5, "log_level": 3}
+            {**connection(settings), "acks": "all", "enable.idempotence": True, "linger.ms": 5, "log_level": 0}
         )
 
     def put(self, unusable: Sequence[Unusable]) -> None:

@@ -47,7 +47,8 @@ class Source:
                 "queued.max.messages.kbytes": 131_072,
                 "fetch.message.max.bytes": 4_194_304,
                 "fetch.wait.max.ms": 50,
-                "log_level": 3,
+                # Its own lines on standard error are no events of ours; troubles come as errors and are logged.
+                "log_level": 0,
             }
         )
         self._assigned: frozenset[int] = frozenset()

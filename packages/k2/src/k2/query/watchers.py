@@ -52,7 +52,7 @@ class KafkaWatch:
                 "group.id": f"k2-serve-watch-{uuid.uuid4().hex[:8]}",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                "log_level": 3,
+                "log_level": 0,
             }
         )
         try:
