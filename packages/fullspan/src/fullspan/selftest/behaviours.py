@@ -13,7 +13,7 @@ from fullspan.selftest.line import Line
 
 __all__ = ["BEHAVIOURS", "HELD_S", "Behaviour", "Sent"]
 
-HELD_S: Final = 3.0
+HELD_S: Final = 6.0
 """How long what is late is held back, s: beyond the limit of lateness by more than a busy machine delays."""
 AT: Final = 20  # the record at which something happens once
 BATCH: Final = 10
@@ -332,6 +332,15 @@ class Renumbers(Behaviour):
 
     def take(self, line: Line) -> Sent:
         yield 0.0, line if line.seq < AT else replace(line, seq=line.seq - AT)
+
+
+class Invents(Behaviour):
+    """Sends a record of its own making: a default where it found nothing."""
+
+    def take(self, line: Line) -> Sent:
+        yield 0.0, line
+        if line.seq == AT:
+            yield 0.0, replace(line, seq=line.seq + 1000)
 
 
 class LosesAndDoubles(Behaviour):

@@ -7,17 +7,32 @@ from typing import Final
 
 from fullspan.faults import Bandwidth, Blackhole, Hang, Kill, Latency, Reset, Restart, Stall, Stop
 from fullspan.faults.base import Fault
+from fullspan.invariants.streaming import Checker, Conservation, GapFree, MonotonicWatermark, NoInvention
 from fullspan.ledger import Kind
 from fullspan.selftest.defect import Defect, Diagnosis
+from fullspan.selftest.tap import AMOUNT, WATERMARK
 from fullspan.verdict import Verdict
 
-__all__ = ["FAULTS", "IDLE", "IDLE_FAULT", "LOOKED_TOO_LATE", "PLANTED", "UNSURE", "PlantedFault", "broken"]
+__all__ = [
+    "FAULTS",
+    "IDLE",
+    "IDLE_FAULT",
+    "LOOKED_TOO_LATE",
+    "PLANTED",
+    "STAGES",
+    "STREAMED",
+    "UNSURE",
+    "PlantedFault",
+    "Streamed",
+    "broken",
+]
 
 SYSTEM: Final = "double"
-LATENCY_MS: Final = 3_000.0
+STAGES: Final = ("source", "relay", "store", "screen")
+LATENCY_MS: Final = 6_000.0
 
 
-def broken(hop: str, *kinds: Kind) -> Diagnosis:
+def broken(hop: str, *kinds: str) -> Diagnosis:
     """Return the diagnosis that records went wrong in these ways, first at this hop."""
     return Diagnosis(Verdict.FAIL, frozenset(kinds), hop)
 
@@ -81,6 +96,29 @@ PLANTED: Final = (
 """Each defect with the name of the behaviour that is it."""
 
 
+def _streamed(hop: str, name: str, behaviour: str, story: str, make: Callable[[], Checker]) -> "Streamed":
+    return Streamed(Defect(name, SYSTEM, hop, story, broken(hop, make().name)), behaviour, make)
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A defect that a streaming checker must find, which knows nothing of what the records must be."""
+
+    defect: Defect
+    behaviour: str
+    make: Callable[[], Checker]
+
+
+STREAMED: Final = (
+    _streamed("relay", "invented", "Invents", "a record is sent that nobody has made", lambda: NoInvention(STAGES)),
+    _streamed("relay", "watermark-back", "Turns", "the time up to which all is there goes back",
+              lambda: MonotonicWatermark(STAGES, WATERMARK)),
+    _streamed("store", "sum-changed", "Scales", "what is added up is not what was sent",
+              lambda: Conservation(STAGES, AMOUNT)),
+    _streamed("screen", "hole", "LosesOne", "a number is left out between two others", lambda: GapFree(STAGES)),
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class PlantedFault:
     """A defect that is a fault of a process or a link, on for some seconds while records pass."""
@@ -101,17 +139,17 @@ FAULTS: Final[Mapping[str, PlantedFault]] = MappingProxyType({
     planted.defect.name: planted
     for planted in (
         _fault("killed", "the process is killed, and started again", "relay", MISSING, lambda: Kill("relay")),
-        _fault("link-slow", "a link takes three seconds longer", "store", LATE,
-               lambda: Latency("relay-store", LATENCY_MS), 3.2),
-        _fault("hung", "the process stands still for three seconds", "store", LATE, lambda: Hang("store"), 3.2),
+        _fault("link-slow", "a link takes six seconds longer", "store", LATE,
+               lambda: Latency("relay-store", LATENCY_MS), 6.2),
+        _fault("hung", "the process stands still for six seconds", "store", LATE, lambda: Hang("store"), 6.2),
         _fault("stopped", "the process is stopped, and started again", "store", MISSING, lambda: Stop("store")),
         _fault("restarted", "the process is restarted", "screen", MISSING, lambda: Restart("screen")),
         _fault("link-swallows", "a link swallows what passes", "relay", MISSING, lambda: Blackhole("source-relay")),
-        _fault("link-held", "a link holds back what passes for three seconds", "screen", LATE,
-               lambda: Stall("store-screen"), 3.2),
+        _fault("link-held", "a link holds back what passes for six seconds", "screen", LATE,
+               lambda: Stall("store-screen"), 6.2),
         _fault("link-reset", "a link resets its connections", "store", MISSING, lambda: Reset("relay-store")),
         _fault("link-narrow", "a link lets two hundred bytes a second pass", "screen", LATE,
-               lambda: Bandwidth("store-screen", 200), 3.2),
+               lambda: Bandwidth("store-screen", 200), 6.2),
     )
 })  # fmt: skip
 """Defects of processes and links by name; those first that show most in the least time."""

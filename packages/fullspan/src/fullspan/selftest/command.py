@@ -50,6 +50,8 @@ def run_selftest(tell: Tell, *, full: bool, clean: int) -> Matrix:
         for done in range(AT_ONCE, clean, AT_ONCE):
             tell(f"{done} of {clean} streams without a defect are through")
             results += doubles.planted((), clean=min(AT_ONCE, clean - done))
+        tell("streaming checkers look for what they alone can see")
+        results += doubles.streamed()
         tell("what nobody can tell is brought about")
         results += doubles.unsure()
         for planted in faults:

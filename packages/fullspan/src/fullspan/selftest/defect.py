@@ -1,6 +1,6 @@
 """A planted defect, and what was found of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +9,7 @@ from fullspan.verdict import Verdict
 
 __all__ = ["NO_ALARM", "Defect", "Diagnosis", "Result"]
 
-INVARIANTS: Final = {
+INVARIANTS: Final[Mapping[str, str]] = {
     Kind.MISSING: "no loss",
     Kind.DUPLICATE: "no duplicate",
     Kind.ORDER: "order",
@@ -23,11 +23,12 @@ INVARIANTS: Final = {
 class Diagnosis:
     """What is said of a system: the verdict, the ways in which records went wrong, and where they did first.
 
-    `kinds` are those at the first bad hop, empty where nothing is wrong with any record.
+    `kinds` are those at the first bad hop, or the invariants where these tell no kinds apart; empty where nothing is
+    wrong with any record.
     """
 
     verdict: Verdict
-    kinds: frozenset[Kind] = frozenset()
+    kinds: frozenset[str] = frozenset()
     hop: str | None = None
     elsewhere: frozenset[str] = frozenset()
     """Hops after the first bad one at which further records went wrong, each for the first time."""
@@ -41,7 +42,7 @@ class Diagnosis:
     @property
     def invariants(self) -> Sequence[str]:
         """Return the invariants that are violated."""
-        return sorted({INVARIANTS[kind] for kind in self.kinds})
+        return sorted({INVARIANTS.get(kind, kind) for kind in self.kinds})
 
 
 NO_ALARM: Final = Diagnosis(Verdict.PASS)

@@ -14,9 +14,20 @@ import anyio
 
 from fullspan.errors import StackError
 from fullspan.faults import Faults, Latency
+from fullspan.invariants import Finding
+from fullspan.invariants.streaming import sweep
 from fullspan.ledger import Journey, Ledger, Moment, Stage, reconcile
 from fullspan.ledger.hops import HopRunner
-from fullspan.selftest.catalogue import IDLE, IDLE_FAULT, LOOKED_TOO_LATE, PLANTED, PlantedFault
+from fullspan.selftest.catalogue import (
+    IDLE,
+    IDLE_FAULT,
+    LOOKED_TOO_LATE,
+    PLANTED,
+    STAGES,
+    STREAMED,
+    PlantedFault,
+    Streamed,
+)
 from fullspan.selftest.defect import NO_ALARM, Defect, Diagnosis, Result
 from fullspan.selftest.diagnosis import diagnose
 from fullspan.selftest.line import Line
@@ -27,12 +38,11 @@ from fullspan.stack.load import project_here
 from fullspan.timeline import Event, Timeline
 from fullspan.verdict import Verdict
 
-__all__ = ["STAGES", "Doubles", "doubles_up"]
+__all__ = ["Doubles", "doubles_up"]
 
-STAGES: Final = ("source", "relay", "store", "screen")
 COUNT: Final = 60
 INTERVAL_S: Final = 0.025
-LATE_AFTER_NS: Final = 2_000_000_000
+LATE_AFTER_NS: Final = 4_000_000_000
 TOLERANCE: Final = 1e-6  # V
 ENDED_WITHIN_S: Final = 30.0
 AGAIN_S: Final = 2.0
@@ -63,6 +73,23 @@ class Doubles:
         self._tell([(defect.where, f"PLANT {stream} {behaviour}") for stream, (defect, behaviour) in streams.items()])
         ledgers = self._send(list(named))
         return [_result(defect, ledgers[stream], stream, COUNT) for stream, defect in named.items()]
+
+    def streamed(self, chosen: Sequence[Streamed] = STREAMED) -> list[Result]:
+        """Let streaming checkers look: each at a stream with its defect, and all at one without."""
+        streams = {self._name(): one for one in chosen}
+        without = self._name()
+        self._tell([(one.defect.where, f"PLANT {stream} {one.behaviour}") for stream, one in streams.items()])
+        ledgers = self._send([*streams, without])
+        findings = [(one.defect, sweep([one.make()], ledgers[stream])[0]) for stream, one in streams.items()]
+        clean = sweep([one.make() for one in chosen], ledgers[without])
+        # All of them looked at one and the same stream: that is one run without a defect, not several.
+        worst = min(
+            clean, key=lambda finding: (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS).index(finding.verdict)
+        )
+        return [
+            Result(defect, _found(finding), f"{finding.name}: {finding.summary}")
+            for defect, finding in [*findings, (CLEAN, worst)]
+        ]
 
     def fault(self, planted: PlantedFault) -> Result:
         """Have a fault on while a stream passes."""
@@ -162,6 +189,13 @@ class Doubles:
                 if seen.stream in ledgers:
                     ledgers[seen.stream].observe(seen)
         return ledgers
+
+
+def _found(finding: Finding) -> Diagnosis:
+    """Return what one finding says."""
+    if finding.verdict is not Verdict.FAIL:
+        return Diagnosis(finding.verdict)
+    return Diagnosis(Verdict.FAIL, frozenset({finding.name}), finding.first_bad_hop)
 
 
 def _result(defect: Defect, ledger: Ledger, stream: str, count: int) -> Result:

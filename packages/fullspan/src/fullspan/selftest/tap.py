@@ -1,6 +1,7 @@
 """What a stage of the double sends: the hop is one more who listens to it."""
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Final
@@ -13,10 +14,12 @@ from fullspan.ledger import Moment, Observation
 from fullspan.ledger.hops.hop import BackgroundHop
 from fullspan.selftest.line import Line, right_value
 
-__all__ = ["LineTap", "observation_of", "tell"]
+__all__ = ["AMOUNT", "WATERMARK", "LineTap", "observation_of", "tell"]
 
 AGAIN_S: Final = 0.02
 ANSWER_S: Final = 10.0
+AMOUNT: Final = "amount"
+WATERMARK: Final = "watermark_ns"
 
 
 class LineTap(BackgroundHop):
@@ -68,7 +71,7 @@ class LineTap(BackgroundHop):
 
 
 def observation_of(hop: str, line: Line, moment: Moment, **attributes: int) -> Observation:
-    """Return a line as a hop sees it; its deviation is that of its value, V."""
+    """Return a line as a hop sees it; its deviation is that of its value, V, its amount the value in whole µV."""
     return Observation(
         hop=hop,
         key=line.key,
@@ -78,8 +81,13 @@ def observation_of(hop: str, line: Line, moment: Moment, **attributes: int) -> O
         seen_wall_ns=moment.wall_ns,
         digest=line.digest,
         deviation=abs(line.value - right_value(line.stream, line.seq)),
-        attributes=attributes,
+        attributes={AMOUNT: microvolts(line.value), WATERMARK: line.due_ns} | attributes,
     )
+
+
+def microvolts(value: float) -> int:
+    """Return a value as a whole number that can be added up exactly; nothing for what is no number."""
+    return round(value * 1e6) if math.isfinite(value) else 0
 
 
 async def tell(address: str, order: str) -> list[bytes]:
