@@ -19,7 +19,7 @@ from suites.k2.pipeline import TRADES_TOPIC, Pipeline, Window
 from suites.k2.records import content, kafka_seen
 from suites.k2.test_complete_pipeline import CANDLES_WITHIN_S, has_candles, prove
 
-pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.capture]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.capture, pytest.mark.timeout(600)]
 
 PLAYED_WITHIN_S = 120.0
 STORED_WITHIN_S = 120.0

@@ -33,7 +33,8 @@ from suites.k2.pipeline import (
 )
 from suites.k2.records import EXACT_TYPES, row_of
 
-pytestmark = pytest.mark.e2e
+# Programs are started again and again, which takes a busy machine long; nothing is measured by this limit.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ENOUGH = 1_000
 A_WHILE_S = 3.0

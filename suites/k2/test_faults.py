@@ -24,7 +24,8 @@ from fullspan.verdict import Verdict
 from suites.k2.pipeline import TRADES_TOPIC, Pipeline
 from suites.k2.test_complete_pipeline import prove
 
-pytestmark = [pytest.mark.e2e, pytest.mark.resilience]
+# Programs are started again and again, which takes a busy machine long; nothing is measured by this limit.
+pytestmark = [pytest.mark.e2e, pytest.mark.resilience, pytest.mark.timeout(900)]
 
 WRITER = "consumer-crypto"
 COMPONENTS = ("kafka", "exchange", "binance-stream", "consumer-crypto", "k2-query-api")
