@@ -68,7 +68,7 @@ def test_a_problem_would_be_found(open_page):
     assert any("button-name" in problem for problem in problems(page))
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ["laptop", "tablet", pytest.param("desk", marks=pytest.mark.soak)])
 @pytest.mark.parametrize("query", ["view=0&cmin=1&cmax=50", "view=0&cmin=1&cmax=50&start={start}&end={end}"])
 def test_everything_has_its_place_on_every_screen(open_page, server, size, query):
     width, height = SIZES[size]

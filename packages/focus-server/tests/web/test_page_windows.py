@@ -142,7 +142,7 @@ def newest_watched(server, amount):
     return len(server.jobs) == amount and list(server.jobs.values())[-1].watched
 
 
-@pytest.mark.parametrize("draw", ["", "&draw=plain"])
+@pytest.mark.parametrize("draw", ["", pytest.param("&draw=plain", marks=pytest.mark.soak)])
 def test_fifty_switches_leave_nothing_behind(open_page, server, draw):
     page = open_page(f"?auto=1&view=1&channel=7&cmin=60&cmax=90&nfft=256&height=200{draw}")
     canvas = page.get_by_test_id("canvas")
