@@ -27,7 +27,17 @@ from fullspan.stack import Stack
 from fullspan.stack.processes import wait_until
 from fullspan.verdict import Verdict
 from suites.k2.pipeline import HOPS, Pipeline, Window, findings
-from suites.k2.records import COLUMNS, SINGLE_OBJECT, TRADE_SCHEMA, answers_seen, decoded, kafka_seen, key_of, rows_seen
+from suites.k2.records import (
+    COLUMNS,
+    SINGLE_OBJECT,
+    TRADE_SCHEMA,
+    answers_seen,
+    content,
+    decoded,
+    kafka_seen,
+    key_of,
+    rows_seen,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -75,6 +85,8 @@ class Scene:
         window = pipeline.window(0, 2 * TRADES + 100)
         symbol, (first, _) = next(iter(window.numbers.items()))
         self.window = Window({symbol: (first, first + TRADES - 1)})
+        truth = pipeline.exchange.trades(symbol, first, first + TRADES - 1)
+        self.told = {key_of(symbol, row["source_sequence"]): content(row) for row in truth}
         pipeline.stored(self.window)
         self.trades = sorted(pipeline.trades(self.window), key=lambda trade: trade.source_sequence)
         pipeline.look(self.window)
@@ -98,8 +110,12 @@ class Scene:
                 ledger.observe_all(self.pipeline.ledger.observations(other))
         with HopRunner(ledger) as runner:
             getattr(self, hop)(runner, defect(self.rows))
-        stages = {key: [Stage(each, [key]) for each in HOPS] for key in self.window.keys}
-        return reconcile(ledger, [Journey(key, passed) for key, passed in stages.items()])
+        journeys = []
+        for key, told in self.told.items():
+            begin, *others = HOPS
+            stages = [Stage(begin, [key], digest=told), *(Stage(other, [key]) for other in others)]
+            journeys.append(Journey(key, stages))
+        return reconcile(ledger, journeys)
 
     def kafka(self, runner: HopRunner, rows: Rows) -> None:
         """Have these rows in a topic of their own, and read it."""
