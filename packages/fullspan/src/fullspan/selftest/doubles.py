@@ -214,6 +214,10 @@ def doubles_up(on_event: Callable[[Event], object] = lambda _event: None) -> Ite
     folder = Settings.load().var_of(project_here()) / "selftest" / f"{getpid()}-{time.monotonic_ns()}"
     folder.mkdir(parents=True)
     try:
+        # What a ledger loads when it first writes takes seconds on a busy machine: not while observers look.
+        warm = Ledger()
+        warm.observe(observation_of("source", Line.right("warm", 0, 1), Moment.now()))
+        warm.dump(folder / "warm")
         file = folder / "double.yaml"
         text = files(__package__).joinpath("double.yaml").read_text(encoding="utf-8")
         file.write_text(text.replace("name: selftest", f"name: selftest-{folder.name}"), encoding="utf-8")
