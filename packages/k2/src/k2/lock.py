@@ -28,9 +28,7 @@ def only_one(folder: Path, name: str, program: str, option: str, mode: int = 0o7
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise K2Error(
-                f"Another {program} uses the folder {folder}; stop it, or choose another {option}."
-            ) from None
+            raise K2Error(f"Another {program} uses the folder {folder}; stop it, or choose another {option}.") from None
         yield
     finally:
         os.close(handle)

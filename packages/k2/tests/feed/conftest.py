@@ -37,7 +37,7 @@ class Program:
                 found.append(event)
         return found
 
-    def wait_for(self, name, count=1, within_s=60, **fields):
+    def wait_for(self, name, count=1, within_s=150, **fields):
         deadline = time.monotonic() + within_s
         while True:
             found = [

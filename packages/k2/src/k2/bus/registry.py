@@ -44,6 +44,10 @@ class SchemaRegistry:
             self._schemas[number] = str(answer.json()["schema"])
         return self._schemas[number]
 
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> httpx.Response:
         try:
             return self._client.request(method, path, json=body)
