@@ -107,7 +107,9 @@ class Scene:
         ledger = Ledger()
         for other in HOPS:
             if other != hop:
-                ledger.observe_all(self.pipeline.ledger.observations(other))
+                # A table and its answers promise no order of their own; only Kafka's is looked at.
+                seen = self.pipeline.ledger.observations(other)
+                ledger.observe_all(seen if other in HOPS[:2] else sorted(seen, key=lambda each: each.sequence))
         with HopRunner(ledger) as runner:
             getattr(self, hop)(runner, defect(self.rows))
         journeys = []
