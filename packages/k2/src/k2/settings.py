@@ -128,6 +128,8 @@ class BusSettings(K2Settings):
     kafka_password: SecretStr | None = None
     """With it the broker is logged in to by SASL; never an option, because argv is public."""
     kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How the password is shown to the broker; PLAIN shows it as it is."""
     kafka_ca: Path | None = None
     """Certificates that are trusted beside those of the system, for `ssl` and `sasl_ssl`."""
     schema_registry_url: SecretStr | None = None

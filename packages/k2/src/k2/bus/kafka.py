@@ -28,7 +28,7 @@ def connection(settings: "BusSettings") -> dict[str, str | int | bool]:
     if settings.kafka_ca is not None:
         options["ssl.ca.location"] = str(settings.kafka_ca)
     if settings.kafka_username is not None and settings.kafka_password is not None:
-        options["sasl.mechanism"] = "SCRAM-SHA-512"
+        options["sasl.mechanism"] = settings.kafka_mechanism
         options["sasl.username"] = settings.kafka_username
         options["sasl.password"] = settings.kafka_password.get_secret_value()
     return options

@@ -10,6 +10,7 @@ from prometheus_client import start_http_server
 
 from k2.bus.codecs import Codec
 from k2.bus.kafka import dead_letters_of, ensure_topics
+from k2.bus.registry import registry_of
 from k2.errors import BusError, SettingsError
 from k2.lake.candle_runs import CandleRuns
 from k2.lake.catalog import open_catalog
@@ -91,7 +92,7 @@ def _write(
     writer = Writer(
         open_table=lambda: LakeTable(open_catalog(settings), form, crashes),
         source=source,
-        codec=Codec(form.record),
+        codec=Codec(form.record, registry_of(settings), f"{topic}-value"),
         letters=KafkaLetters(settings),
         limits=WriterLimits(settings.flush_rows, settings.flush_s),
         upkeep=Upkeep(rules, figures, form.name, form.time),

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import structlog
 
 from k2.bus.codecs import Codec
+from k2.bus.registry import registry_of
 from k2.errors import BusError, LakeError
 from k2.lake.batch import Batch
 from k2.lake.offsets import Offsets
@@ -125,7 +126,7 @@ class Tail:
         self._settings: Final = settings
         self._topic: Final = settings.trades_topic
         self._most: Final = settings.tail_rows
-        self._codec: Final = Codec(TRADES.record)
+        self._codec: Final = Codec(TRADES.record, registry_of(settings), f"{settings.trades_topic}-value")
         self._lock: Final = threading.Lock()
         self._newest: Final = _Newest()
         self._state: TailState | None = None
