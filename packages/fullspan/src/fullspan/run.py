@@ -299,9 +299,7 @@ def judge(plan: Plan, returned: int, tests: list[TestRecord]) -> tuple[Verdict, 
         raise UsageError(f"pytest ended with {returned} before it came to a result; see above.")
     if returned and _ENDS_FOR[returned] not in {test.verdict for test in tests}:
         # A test that exceeds pytest's time limit ends the whole process: those before it prove nothing of the rest.
-        raise UsageError(
-            f"pytest ended with {returned} after {len(tests)} tests, none of which says why; see above."
-        )
+        raise UsageError(f"pytest ended with {returned} after {len(tests)} tests, none of which says why; see above.")
     unexpected = [
         test for test in tests if test.verdict is not Verdict.INCONCLUSIVE or test.nodeid not in plan.expected
     ]
