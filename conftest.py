@@ -1,5 +1,6 @@
 """What every test of the house shares."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,12 @@ from fullspan.testing import RunningKafka, RunningRabbitMQ, running_kafka, runni
 
 
 def pytest_configure() -> None:
-    """Print a traceback as it is: to draw one with all its variables can take longer than a test may."""
+    """Print a traceback as it is: to draw one with all its variables can take longer than a test may.
+
+    And let programs be interrupted, which those of a shell's job in the background are not.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 

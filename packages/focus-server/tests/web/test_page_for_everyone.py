@@ -29,7 +29,7 @@ def show_lines(server, job, count=60):
     server.send_whole(job, list(range(count)), amplitudes if job.bins else amplitudes[:, :, 0])
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.soak)])
 def test_no_state_of_the_page_has_a_serious_problem(open_page, server, scheme):
     end = int(time.time()) - 60
     states = {

@@ -67,6 +67,7 @@ def test_windows_have_jobs_of_their_own_and_live_in_the_address(open_page, serve
     assert "w" not in query(page)
 
 
+@pytest.mark.soak
 def test_thirty_windows_side_by_side_and_no_more(open_page, server):
     page = open_page(windows_query(MOST))
     server.until(watched(server, MOST), f"{MOST} windows with a viewer each")
@@ -142,21 +143,28 @@ def newest_watched(server, amount):
     return len(server.jobs) == amount and list(server.jobs.values())[-1].watched
 
 
-@pytest.mark.parametrize("draw", ["", pytest.param("&draw=plain", marks=pytest.mark.soak)])
-def test_fifty_switches_leave_nothing_behind(open_page, server, draw):
+@pytest.mark.parametrize(
+    ("switches", "draw"),
+    [
+        (15, ""),
+        pytest.param(50, "", marks=pytest.mark.soak),
+        pytest.param(50, "&draw=plain", marks=pytest.mark.soak),
+    ],
+)
+def test_switches_leave_nothing_behind(open_page, server, switches, draw):
     page = open_page(f"?auto=1&view=1&channel=7&cmin=60&cmax=90&nfft=256&height=200{draw}")
     canvas = page.get_by_test_id("canvas")
     used = []
-    for number in range(50):
+    for number in range(switches):
         server.until(lambda number=number: newest_watched(server, number + 1), "the next view's job")
         job = server.job
         send_a_line(server, job)
         expect(page.get_by_test_id("connection")).to_have_text("live")
-        if number % 10 == 9:
+        if number % 5 == 4:
             used.append(heap_bytes(page))
         page.get_by_test_id("view").select_option(str((number + 2) % 3))
-    server.until(lambda: len(server.deleted) >= 50, "the jobs before to be ended")
+    server.until(lambda: len(server.deleted) >= switches, "the jobs before to be ended")
     expect(canvas).to_have_attribute("data-textures", "0" if draw else "4")
     assert sum(len(watchers) for job in server.jobs.values() for watchers in job.viewers.values()) <= 3
-    # Twenty switches warm up; a picture that stayed with each of the thirty others would be 400 kB each.
+    # Ten switches warm up; a picture that stayed with each of the others would be 400 kB each.
     assert used[-1] - used[1] < 1_000_000, used

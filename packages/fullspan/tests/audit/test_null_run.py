@@ -103,6 +103,7 @@ def test_what_passes_in_every_mood_cannot_fail(suite):
     assert [one["rule"] for one in document["suspicions"]] == ["swallowed"]
 
 
+@pytest.mark.soak
 def test_a_run_that_takes_too_long_is_cut_off_and_says_so(suite):
     suite.write_text("import time\n\n\ndef test_x():\n    time.sleep(60)\n    assert f() == 3\n")
     ran = run_against_null(suite, {}, [], 1, lambda _what: None)

@@ -8,7 +8,7 @@ from itertools import count
 
 import httpx
 import pytest
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from k2.bus import Codec, Gap
 from k2.schema import QUOTE, TRADE
@@ -35,20 +35,18 @@ class Bus:
 
     def messages(self, topic):
         consumer = Consumer({
-            "bootstrap.servers": self.broker.bootstrap, "group.id": "test", "enable.partition.eof": True,
-            "log_level": 0, "auto.offset.reset": "earliest",
+            "bootstrap.servers": self.broker.bootstrap, "group.id": "test", "log_level": 0,
+            "auto.offset.reset": "error",
         })  # fmt: skip
         try:
             known = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+            ends = {number: consumer.get_watermark_offsets(TopicPartition(topic, number), 20)[1] for number in known}
             consumer.assign([TopicPartition(topic, number, 0) for number in known])
-            found, left = [], len(known)
-            while left:
+            found = []
+            while sum(ends.values()) > len(found):
                 for message in consumer.consume(2000, 0.2):
-                    if message.error() is None:
-                        found.append(message)
-                    else:
-                        assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
-                        left -= 1
+                    assert message.error() is None, message.error()
+                    found += [message] if message.offset() < ends[message.partition()] else []
             return found
         finally:
             consumer.close()
@@ -179,8 +177,9 @@ def test_every_trade_once_and_each_figure_is_set(k2, bus, market, control):
         (gap.missing, True) for gap in gaps if gap.closed is None
     }
     assert sum(gap.missing for gap in gaps if gap.closed is None) == 20
-    assert told["k2_feed_exchange_clock_offset_seconds"] == pytest.approx(5, abs=0.2)
-    assert 0 < told["k2_feed_exchange_clock_error_seconds"] < 0.2
+    error_s = told["k2_feed_exchange_clock_error_seconds"]
+    assert 0 < error_s < 1, "half of what the answer took"
+    assert told["k2_feed_exchange_clock_offset_seconds"] == pytest.approx(5, abs=error_s + 0.01)
     assert told["k2_feed_transit_seconds_count"] > 100
     assert told["k2_feed_transit_seconds_sum"] / told["k2_feed_transit_seconds_count"] < 0.5, "the offset is taken out"
     assert told["k2_feed_publish_seconds_count"] == total + len(quotes)
@@ -266,6 +265,7 @@ def test_a_full_spool_stops_reading_visibly_and_nothing_is_lost(k2, one_kafka, m
     everything(bus, port)
 
 
+@pytest.mark.soak
 def test_a_silent_exchange_is_left_for_the_next_and_returned_to(k2, bus, market, control):
     first, port = market("--rate", 100, "--quote-rate", 0)
     other = k2("exchange", "--port", 0, "--rate", 100, "--quote-rate", 0)
@@ -299,6 +299,7 @@ def test_a_rotation_overlaps_and_doubles_nothing(k2, bus, market, control):
     assert bus.values(bus.gaps) == [], "one connection was there until the next one was"
 
 
+@pytest.mark.soak
 def test_clean_closes_in_a_row_are_few_tries(k2, bus, market, control):
     _, port = market("--rate", 50)
     with control(port) as call:
@@ -339,6 +340,7 @@ def test_a_gap_that_nobody_can_fill_stays_open_with_exact_bounds(k2, bus, market
     program.end(signal.SIGKILL)
     again = feed(k2, bus, port, "--rest-url", "", "--symbols", "BTCUSDT")
     until(lambda: figures(again).get('k2_feed_open_gaps{symbol="BTCUSDT"}') == 1), "a restart forgets no gap"
+    until(lambda: figures(again)["k2_feed_spool_bytes"] == 0)
     assert again.end() == 0
     numbers = {row["source_sequence"] for row in bus.rows(bus.trades)}
     missing = set(range(min(numbers), max(numbers) + 1)) - numbers

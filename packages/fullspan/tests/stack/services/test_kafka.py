@@ -54,6 +54,7 @@ def read(broker, topic, count, **more):
 
 
 @pytest.mark.anyio
+@pytest.mark.soak
 async def test_a_broker_with_a_login_from_start_to_end(tmp_path: Path):
     with running_kafka(tmp_path / "broker", auth=True) as broker:
         password = broker.url.split(":")[2].split("@")[0]
