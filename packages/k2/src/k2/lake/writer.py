@@ -42,7 +42,7 @@ class DeadLetters(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WriterLimits:
-    """When rows are committed: at so many, or when the first has waited so long (seconds)."""
+    """When rows are committed: at so many, or so that they are there when the first has waited about `age_s` s."""
 
     rows: int = 50_000
     age_s: float = 1.0
@@ -72,6 +72,7 @@ class Writer:
         self._name: Final = name
         self._table: LakeTable | None = None
         self._failures = 0
+        self._took_s = 0.0
         self._log: Final = _log.bind(table=name)
         figures.begin(name)
 
@@ -112,7 +113,7 @@ class Writer:
         while True:
             batch.add(self._source.read(min(_AT_ONCE, self._limits.rows - batch.records), _LOOK_S), self._codec)
             ending = stop.is_set()
-            if batch.records and (ending or batch.records >= self._limits.rows or batch.age_s >= self._limits.age_s):
+            if batch.records and (ending or batch.records >= self._limits.rows or self._is_time(batch)):
                 offsets, seen = self._commit(table, batch, offsets, seen)
                 batch = Batch()
                 self._upkeep.after_commit(table)
@@ -123,6 +124,11 @@ class Writer:
                 if self._source.grown():
                     return
 
+    def _is_time(self, batch: Batch) -> bool:
+        """Tell whether a commit that takes as long as the last one ends when the first row has waited enough."""
+        longest_s = self._limits.age_s
+        return batch.age_s >= longest_s - min(self._took_s, longest_s / 2)
+
     def _commit(self, table: LakeTable, batch: Batch, start: Offsets, seen: Seen) -> tuple[Offsets, Seen]:
         if batch.unusable:
             self._letters.put(batch.unusable)
@@ -132,7 +138,7 @@ class Writer:
         began_s = time.perf_counter()
         table.append(kept, start, end, now_seen)
         took_s = time.perf_counter() - began_s
-        self._failures = 0
+        self._failures, self._took_s = 0, took_s
         self._source.tell(end)
         self._note(batch, rows.num_rows - kept.num_rows, kept.num_rows, took_s)
         if kept.num_rows:
