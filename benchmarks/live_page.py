@@ -7,12 +7,13 @@ run, is the page's own way without WebGL (`draw=plain`), which paints the same p
 """
 
 import argparse
+import re
 import time
 from typing import Any
 
 from _figures import options, percentile, print_claim, read, show
 from _stack import add_option, the_stack, wait_until_fed
-from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, expect, sync_playwright
 
 from fullspan.clients import FocusClient, Wishes
 from fullspan.stack.services.chromium import launch_options
@@ -52,6 +53,14 @@ READ = """() => {
 }"""
 
 
+# The first paint may have been, or be still to come.
+PAINTED = """() => new Promise((found) => {
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntriesByName("first-contentful-paint")) found(entry.startTime);
+  }).observe({ type: "paint", buffered: true });
+})"""
+
+
 def metrics(session: CDPSession) -> dict[str, float]:
     """Return what the browser counts for a page, by name."""
     return {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
@@ -64,7 +73,7 @@ def open_page(browser: Browser, base: str, query: str) -> tuple[Page, CDPSession
     session = context.new_cdp_session(page)
     session.send("Performance.enable")
     page.goto(f"{base}/liveView/?auto=1&lps=20&{query}")
-    page.wait_for_function("document.getElementById('newest').textContent.length > 3", timeout=LINES_WITHIN_MS)
+    expect(page.locator("#newest")).to_have_text(re.compile("...."), timeout=LINES_WITHIN_MS)
     return page, session
 
 
@@ -73,8 +82,7 @@ def first_paint_ms(browser: Browser, base: str) -> float:
     context = browser.new_context(viewport={"width": SIZE[0], "height": SIZE[1]})
     page = context.new_page()
     page.goto(f"{base}/liveView/")
-    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
-    painted: float = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    painted: float = page.evaluate(PAINTED)
     context.close()
     return painted
 
