@@ -395,11 +395,12 @@ def test_a_tail_without_room_says_that_it_is_not_whole(place):
 
 def test_too_many_requests_are_told_when_to_come_again(place):
     with place.served(rate_limit=5) as http:
-        answers = [http.get("/v1/nothing") for _ in range(15)]
-        statuses = [answer.status_code for answer in answers]
-        assert statuses[:10] == [404] * 10
-        assert statuses[-1] == 429
-        assert int(answers[-1].headers["Retry-After"]) >= 1
+        let_in = 0
+        while (answer := http.get("/v1/nothing")).status_code == 404:
+            let_in += 1
+            assert let_in < 500, "nobody asks so much in the time in which so little is allowed"
+        assert (answer.status_code, let_in >= 10) == (429, True)
+        assert int(answer.headers["Retry-After"]) >= 1
         assert http.get("/health").status_code == 200
 
 

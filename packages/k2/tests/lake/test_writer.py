@@ -163,8 +163,8 @@ def killed_at_each_point_in_turn(lake, passes, points=CRASH_POINTS):
         lake.wait_for(numbers)
 
 
-def test_killed_around_its_commit_nothing_is_lost_or_doubled(lake):
-    killed_at_each_point_in_turn(lake, 2, CRASH_POINTS[2:4])
+def test_killed_before_it_knows_of_its_commit_nothing_is_lost_or_doubled(lake):
+    killed_at_each_point_in_turn(lake, 2, ["after-commit"])
 
 
 @pytest.mark.soak
