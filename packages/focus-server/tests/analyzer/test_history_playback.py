@@ -131,6 +131,7 @@ async def test_a_slow_viewer_does_not_slow_another(bench, watch, archive, source
         assert rows.order == list(range(answer["metadata"]["lines"]))
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("playrate", [2, 4])
 async def test_the_play_rate_is_kept(bench, watch, recordings, playrate):
     """Line p is due p*hop/fs/playrate after the first one, and comes then, a tenth of a second late at most."""

@@ -197,7 +197,7 @@ async def test_what_is_too_old_is_deleted_in_the_catalogue_and_on_the_disk(
         assert (document["start_ns"], document["end_ns"]) == (entry.start_ns, entry.end_ns)
     async with recorder(source, retention_s=98.5, mongo_url=mongo.url):
         await wait_until(lambda: list(folder.rglob(f"{source.site}-*.h5")) == [], "an empty folder")
-        assert all(document["deleted"] for document in documents().values())
+        await wait_until(lambda: all(document["deleted"] for document in documents().values()), "notes of it")
     assert mine.exists()
 
 

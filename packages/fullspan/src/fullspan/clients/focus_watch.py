@@ -121,8 +121,12 @@ async def watch_async(
         connection = await websockets.asyncio.client.connect(url, additional_headers=headers, **_OPTIONS)
     except (OSError, TimeoutError, InvalidHandshake) as error:
         raise _not_open(url, error) from error
-    async with connection:
+    try:
         yield AsyncWatch(connection, _Frames(_name(job_id, stream), silence_s))
+    finally:
+        # It takes as long as its options say at most, also when who watches was cancelled.
+        with anyio.CancelScope(shield=True):
+            await connection.close()
 
 
 @contextmanager
