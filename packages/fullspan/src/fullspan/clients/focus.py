@@ -4,25 +4,25 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, Self, TypeVar, Unpack
+from typing import Any, Final, TypeVar, Unpack
 
 import httpx
 
 from fullspan.clients import focus_calls as calls
 from fullspan.clients.focus_answers import ChannelRange, Health, Job, JobSummary, LiveMetadata
-from fullspan.clients.focus_attempts import Attempts, Outcome, failure
 from fullspan.clients.focus_metrics import Metrics
 from fullspan.clients.focus_pull import Pulled, PulledRow
 from fullspan.clients.focus_requests import OlderWishes, Wishes, configure_document, older_document
 from fullspan.clients.focus_stream import SILENCE_S, StreamReader, read_stream
 from fullspan.clients.focus_watch import Watch, watch
+from fullspan.clients.typed_http import TypedHttp
 
 T = TypeVar("T")
 
 _PULL_EVERY_S: Final = 0.05
 
 
-class FocusClient:
+class FocusClient(TypedHttp):
     """A client that blocks. What goes wrong is a `ClientError`, which says it in a sentence.
 
     A call that failed is repeated up to `retries` times where that is safe. `viewer` names who asks, for servers that
@@ -40,22 +40,7 @@ class FocusClient:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._headers = {} if viewer is None else {"X-Viewer": viewer}
-        self._http = httpx.Client(**calls.http_options(base_url, timeout_s, self._headers, tls))
-        self._retries = retries
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._http.close()
-
-    def raw(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Send a request as it is, once."""
-        return self._http.request(method, path, **options)
+        super().__init__(httpx.Client(**calls.http_options(base_url, timeout_s, self._headers, tls)), retries)
 
     def ack(self) -> None:
         """Return when the server is there."""
@@ -145,19 +130,3 @@ class FocusClient:
         """Read a stream of a job over the WebSocket."""
         with watch(str(self._http.base_url), job_id, stream, silence_s, self._headers) as reader:
             yield reader
-
-    def _run(self, call: calls.Call[T]) -> T:
-        attempts = Attempts(call, self._retries)
-        while (pause_s := attempts.pause_after(outcome := self._send(call))) is not None:
-            time.sleep(pause_s)
-        if isinstance(outcome, httpx.TransportError):
-            raise failure(call, outcome) from outcome
-        return call.result(attempts.meant(outcome))
-
-    def _send(self, call: calls.Call[Any]) -> Outcome:
-        try:
-            return self._http.request(
-                call.method, call.path, json=call.document, params=call.query, headers=call.headers
-            )
-        except httpx.TransportError as error:
-            return error

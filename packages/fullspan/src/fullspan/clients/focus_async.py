@@ -4,26 +4,26 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Self, TypeVar, Unpack
+from typing import Any, Final, TypeVar, Unpack
 
 import anyio
 import httpx
 
 from fullspan.clients import focus_calls as calls
 from fullspan.clients.focus_answers import ChannelRange, Health, Job, JobSummary, LiveMetadata
-from fullspan.clients.focus_attempts import Attempts, Outcome, failure
 from fullspan.clients.focus_metrics import Metrics
 from fullspan.clients.focus_pull import Pulled, PulledRow
 from fullspan.clients.focus_requests import OlderWishes, Wishes, configure_document, older_document
 from fullspan.clients.focus_stream import SILENCE_S, AsyncStreamReader, read_stream_async
 from fullspan.clients.focus_watch import AsyncWatch, watch_async
+from fullspan.clients.typed_http import AsyncTypedHttp
 
 T = TypeVar("T")
 
 _PULL_EVERY_S: Final = 0.05
 
 
-class AsyncFocusClient:
+class AsyncFocusClient(AsyncTypedHttp):
     """The same client for asynchronous code. What goes wrong is a `ClientError`, which says it in a sentence.
 
     A call that failed is repeated up to `retries` times where that is safe. `viewer` names who asks, for servers that
@@ -41,22 +41,7 @@ class AsyncFocusClient:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._headers = {} if viewer is None else {"X-Viewer": viewer}
-        self._http = httpx.AsyncClient(**calls.http_options(base_url, timeout_s, self._headers, tls))
-        self._retries = retries
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._http.aclose()
-
-    async def raw(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Send a request as it is, once."""
-        return await self._http.request(method, path, **options)
+        super().__init__(httpx.AsyncClient(**calls.http_options(base_url, timeout_s, self._headers, tls)), retries)
 
     async def ack(self) -> None:
         """Return when the server is there."""
@@ -153,23 +138,3 @@ class AsyncFocusClient:
         """Read a stream of a job over the WebSocket."""
         async with watch_async(str(self._http.base_url), job_id, stream, silence_s, self._headers) as reader:
             yield reader
-
-    async def _run(self, call: calls.Call[T]) -> T:
-        attempts = Attempts(call, self._retries)
-        while True:
-            outcome = await self._send(call)
-            pause_s = attempts.pause_after(outcome)
-            if pause_s is None:
-                break
-            await anyio.sleep(pause_s)
-        if isinstance(outcome, httpx.TransportError):
-            raise failure(call, outcome) from outcome
-        return call.result(attempts.meant(outcome))
-
-    async def _send(self, call: calls.Call[Any]) -> Outcome:
-        try:
-            return await self._http.request(
-                call.method, call.path, json=call.document, params=call.query, headers=call.headers
-            )
-        except httpx.TransportError as error:
-            return error

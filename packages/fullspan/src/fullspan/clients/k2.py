@@ -1,22 +1,21 @@
 """A client of K2's query API that blocks; `AsyncK2Client` has the same calls for asynchronous code."""
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 import httpx
 
 from fullspan.clients import k2_calls as calls
-from fullspan.clients.focus_attempts import Attempts, Outcome, failure
-from fullspan.clients.focus_calls import Call, http_options
+from fullspan.clients.focus_calls import http_options
 from fullspan.clients.focus_metrics import Metrics
 from fullspan.clients.k2_answers import K2Health, Page, Quote, Readiness, Trade
+from fullspan.clients.typed_http import TypedHttp
 
 T = TypeVar("T")
 
 
-class K2Client:
+class K2Client(TypedHttp):
     """A client that blocks. What goes wrong is a `ClientError`, which says it in a sentence.
 
     `key` is the API key. Every call only reads, so one that failed is repeated up to `retries` times; readiness, which
@@ -24,22 +23,7 @@ class K2Client:
     """
 
     def __init__(self, base_url: str, key: str | None = None, *, timeout_s: float = 10.0, retries: int = 2) -> None:
-        self._http = httpx.Client(**http_options(base_url, timeout_s, calls.key_header(key)))
-        self._retries = retries
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._http.close()
-
-    def raw(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Send a request as it is, once."""
-        return self._http.request(method, path, **options)
+        super().__init__(httpx.Client(**http_options(base_url, timeout_s, calls.key_header(key))), retries)
 
     def health(self) -> K2Health:
         """Tell how the API is."""
@@ -106,17 +90,3 @@ class K2Client:
             found.extend(rows)
             if len(rows) < page:
                 return found
-
-    def _run(self, call: Call[T]) -> T:
-        attempts = Attempts(call, self._retries)
-        while (pause_s := attempts.pause_after(outcome := self._send(call))) is not None:
-            time.sleep(pause_s)
-        if isinstance(outcome, httpx.TransportError):
-            raise failure(call, outcome) from outcome
-        return call.result(attempts.meant(outcome))
-
-    def _send(self, call: Call[Any]) -> Outcome:
-        try:
-            return self._http.request(call.method, call.path, json=call.document, params=call.query)
-        except httpx.TransportError as error:
-            return error

@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
-import anyio
 import httpx
 
 from fullspan.clients import k2_calls as calls
-from fullspan.clients.focus_attempts import Attempts, Outcome, failure
-from fullspan.clients.focus_calls import Call, http_options
+from fullspan.clients.focus_calls import http_options
 from fullspan.clients.focus_metrics import Metrics
 from fullspan.clients.k2_answers import K2Health, Page, Quote, Readiness, Trade
+from fullspan.clients.typed_http import AsyncTypedHttp
 
 T = TypeVar("T")
 
 
-class AsyncK2Client:
+class AsyncK2Client(AsyncTypedHttp):
     """The same client for asynchronous code. What goes wrong is a `ClientError`, which says it in a sentence.
 
     `key` is the API key. Every call only reads, so one that failed is repeated up to `retries` times; readiness, which
@@ -24,22 +23,7 @@ class AsyncK2Client:
     """
 
     def __init__(self, base_url: str, key: str | None = None, *, timeout_s: float = 10.0, retries: int = 2) -> None:
-        self._http = httpx.AsyncClient(**http_options(base_url, timeout_s, calls.key_header(key)))
-        self._retries = retries
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._http.aclose()
-
-    async def raw(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Send a request as it is, once."""
-        return await self._http.request(method, path, **options)
+        super().__init__(httpx.AsyncClient(**http_options(base_url, timeout_s, calls.key_header(key))), retries)
 
     async def health(self) -> K2Health:
         """Tell how the API is."""
@@ -106,21 +90,3 @@ class AsyncK2Client:
             found.extend(rows)
             if len(rows) < page:
                 return found
-
-    async def _run(self, call: Call[T]) -> T:
-        attempts = Attempts(call, self._retries)
-        while True:
-            outcome = await self._send(call)
-            pause_s = attempts.pause_after(outcome)
-            if pause_s is None:
-                break
-            await anyio.sleep(pause_s)
-        if isinstance(outcome, httpx.TransportError):
-            raise failure(call, outcome) from outcome
-        return call.result(attempts.meant(outcome))
-
-    async def _send(self, call: Call[Any]) -> Outcome:
-        try:
-            return await self._http.request(call.method, call.path, json=call.document, params=call.query)
-        except httpx.TransportError as error:
-            return error
