@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 from websockets.sync.client import connect
 
-from fullspan.clients.focus_calls import http_options
+from fullspan.clients.call import http_options
 from suites.k2.records import trade_of
 
 PAGE = 1000

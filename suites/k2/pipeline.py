@@ -8,7 +8,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 from fullspan.clients import ClientError, K2Client, Metrics, Trade
-from fullspan.clients.focus_calls import http_options
+from fullspan.clients.call import http_options
 from fullspan.invariants import Finding, integrity, no_duplicate, no_loss, order
 from fullspan.ledger import Journey, Ledger, Moment, Observation, Reconciliation, Stage, reconcile
 from fullspan.ledger.hops import ApiRows, ExchangeFrames, HopRunner, IcebergRows, KafkaRecord, KafkaTopic

@@ -25,7 +25,7 @@ from fullspan.clients import (
     configure_document,
     older_document,
 )
-from fullspan.clients import focus_calls as calls
+from fullspan.clients.call import http_options
 from fullspan.errors import FullspanError
 
 JOB = {
@@ -412,6 +412,6 @@ def test_recordings_are_asked_for_again_because_asking_changes_nothing(server):
 
 def test_without_encryption_nobody_is_trusted():
     """So that no address that a caller gives is read unchecked, and none of all the certificates is loaded."""
-    trust = calls.http_options("http://127.0.0.1:1", 1.0, {})["verify"]
+    trust = http_options("http://127.0.0.1:1", 1.0, {})["verify"]
     assert (trust.verify_mode, trust.check_hostname, trust.cert_store_stats()["x509"]) == (ssl.CERT_REQUIRED, True, 0)
-    assert calls.http_options("https://127.0.0.1:1", 1.0, {})["verify"] is True
+    assert http_options("https://127.0.0.1:1", 1.0, {})["verify"] is True

@@ -13,7 +13,6 @@ from fullspan.clients.focus import FocusClient
 from fullspan.clients.focus_answers import ChannelRange, Grid, Health, Job, JobSummary, LiveMetadata
 from fullspan.clients.focus_async import AsyncFocusClient
 from fullspan.clients.focus_commands import AsyncFocusCommands, Colormap, FocusCommands
-from fullspan.clients.focus_metrics import Metrics
 from fullspan.clients.focus_pull import Pulled, PulledBlock, PulledRow
 from fullspan.clients.focus_requests import OlderWishes, Wishes, configure_document, older_document
 from fullspan.clients.focus_rows import Row, rows_of
@@ -29,6 +28,7 @@ from fullspan.clients.focus_watch import AsyncWatch, StateFrame, Watch
 from fullspan.clients.k2 import K2Client
 from fullspan.clients.k2_answers import K2Health, Page, Quote, Readiness, Trade
 from fullspan.clients.k2_async import AsyncK2Client
+from fullspan.clients.metrics import Metrics
 from fullspan.clients.pandadatastream_pb2 import DataStream, StreamDataRequest
 
 __all__ = [

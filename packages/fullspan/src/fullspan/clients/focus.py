@@ -9,12 +9,13 @@ from typing import Any, Final, TypeVar, Unpack
 import httpx
 
 from fullspan.clients import focus_calls as calls
+from fullspan.clients.call import http_options
 from fullspan.clients.focus_answers import ChannelRange, Health, Job, JobSummary, LiveMetadata
-from fullspan.clients.focus_metrics import Metrics
 from fullspan.clients.focus_pull import Pulled, PulledRow
 from fullspan.clients.focus_requests import OlderWishes, Wishes, configure_document, older_document
 from fullspan.clients.focus_stream import SILENCE_S, StreamReader, read_stream
 from fullspan.clients.focus_watch import Watch, watch
+from fullspan.clients.metrics import Metrics
 from fullspan.clients.typed_http import TypedHttp
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ class FocusClient(TypedHttp):
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._headers = {} if viewer is None else {"X-Viewer": viewer}
-        super().__init__(httpx.Client(**calls.http_options(base_url, timeout_s, self._headers, tls)), retries)
+        super().__init__(httpx.Client(**http_options(base_url, timeout_s, self._headers, tls)), retries)
 
     def ack(self) -> None:
         """Return when the server is there."""

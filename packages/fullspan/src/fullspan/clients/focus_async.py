@@ -10,12 +10,13 @@ import anyio
 import httpx
 
 from fullspan.clients import focus_calls as calls
+from fullspan.clients.call import http_options
 from fullspan.clients.focus_answers import ChannelRange, Health, Job, JobSummary, LiveMetadata
-from fullspan.clients.focus_metrics import Metrics
 from fullspan.clients.focus_pull import Pulled, PulledRow
 from fullspan.clients.focus_requests import OlderWishes, Wishes, configure_document, older_document
 from fullspan.clients.focus_stream import SILENCE_S, AsyncStreamReader, read_stream_async
 from fullspan.clients.focus_watch import AsyncWatch, watch_async
+from fullspan.clients.metrics import Metrics
 from fullspan.clients.typed_http import AsyncTypedHttp
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class AsyncFocusClient(AsyncTypedHttp):
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._headers = {} if viewer is None else {"X-Viewer": viewer}
-        super().__init__(httpx.AsyncClient(**calls.http_options(base_url, timeout_s, self._headers, tls)), retries)
+        super().__init__(httpx.AsyncClient(**http_options(base_url, timeout_s, self._headers, tls)), retries)
 
     async def ack(self) -> None:
         """Return when the server is there."""

@@ -7,9 +7,9 @@ from typing import Any, TypeVar, Unpack
 import httpx
 
 from fullspan.clients import k2_calls as calls
-from fullspan.clients.focus_calls import http_options
-from fullspan.clients.focus_metrics import Metrics
+from fullspan.clients.call import http_options
 from fullspan.clients.k2_answers import K2Health, Page, Quote, Readiness, Trade
+from fullspan.clients.metrics import Metrics
 from fullspan.clients.typed_http import AsyncTypedHttp
 
 T = TypeVar("T")

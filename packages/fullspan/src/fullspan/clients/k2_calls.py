@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import httpx
 
-from fullspan.clients.focus_calls import Call, T
-from fullspan.clients.focus_metrics import Metrics
+from fullspan.clients.call import Call, T
 from fullspan.clients.k2_answers import K2Health, Page, Quote, Readiness, Trade
+from fullspan.clients.metrics import Metrics
 
 Row: TypeAlias = Mapping[str, Any]
 Frame: TypeAlias = Literal["1m", "5m", "30m", "1h", "1d"]

@@ -6,8 +6,8 @@ from typing import Any, Self, TypeVar
 import anyio
 import httpx
 
-from fullspan.clients.focus_attempts import Attempts, Outcome, failure
-from fullspan.clients.focus_calls import Call
+from fullspan.clients.attempts import Attempts, Outcome, failure
+from fullspan.clients.call import Call
 
 T = TypeVar("T")
 

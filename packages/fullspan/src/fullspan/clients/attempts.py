@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import httpx
 
+from fullspan.clients.call import Call, retry_after_s
 from fullspan.clients.errors import ClientError, OutcomeUnknown, Unreachable
-from fullspan.clients.focus_calls import Call, retry_after_s
 
 _REFUSED_FOR_NOW: Final = frozenset({429, 503})
 """Nothing was done, so anything may be sent again."""
