@@ -1,10 +1,13 @@
-"""How old a trade is when the query API has it, and how fast the writer makes up what it missed.
+"""How old a trade is when the query API has it, how fast the writer makes up what it missed, and what it all takes.
 
 Claim: from the exchange to the API p99 under 2 s, at 50 and at 5,000 trades a second. The whole stack runs (exchange,
 feed, Kafka, writer, API); the clock runs from the exchange's own time of a trade, on this machine's clock, to the first
 answer of `/v1/trades` that has it, asked for every 50 ms. Beside it, as the limit that nothing behind Kafka can beat: a
 bare consumer of the same topic. For the catch-up the writer is killed while trades come in, and started again: rows it
-stores a second until nothing is left, beside the bare consumer that reads the same records.
+stores a second until nothing is left, beside the bare consumer that reads the same records. `/v1/trades/recent`, which
+joins the tail and the table, is asked while trades come in, beside `/v1/trades`, which reads the table alone. At last,
+at the higher rate, the components are watched for ten minutes: claim: feed, writer and API each grow by less than 1 MB
+a minute over the last half.
 """
 
 import argparse
@@ -14,7 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from _figures import options, percentile, print_claim, read
+from _figures import options, percentile, print_claim, read, show
+from _meter import MB, Meter
 from confluent_kafka import Consumer, TopicPartition
 
 from fullspan.clients import K2Client
@@ -30,6 +34,11 @@ POLL_S = 0.05
 FRESH_S = 2.0
 AWAY_S = 20.0
 QUICK_S = 1.0
+MINUTES, QUICK_MINUTES = 10.0, 0.05
+PAUSE_S = 0.02
+RECENT_MS = 50.0
+OURS = ("binance-stream", "consumer-crypto", "k2-query-api")
+MB_PER_MIN = 1.0
 
 
 @contextmanager
@@ -69,6 +78,41 @@ def measure(stack: Stack, n: int) -> tuple[list[float], list[float]]:
         at_api = api_ages_s(api, n)
     at_kafka = [(seen.seen_wall_ns - seen.event_ns) / 1e9 for seen in ledger.observations("kafka")]
     return at_api, at_kafka
+
+
+def recent(stack: Stack, n: int, *, quick: bool) -> None:
+    """Print how long the newest trades take, from tail and table and from the table alone, asked in turn."""
+    addresses = Addresses.of(stack)
+    joined: list[float] = []
+    table: list[float] = []
+    with K2Client(addresses.api, addresses.key) as api:
+        for _ in range(n):
+            for ask, found in ((api.recent, joined), (api.trades, table)):
+                began_s = time.perf_counter()
+                ask(limit=100)
+                found.append((time.perf_counter() - began_s) * 1000)
+                time.sleep(PAUSE_S)  # within the API's limit of requests
+    ours = show("tail and table, limit 100", joined, "ms")
+    print(f"  ratio to the table alone {ours / show('table alone, limit 100', table, 'ms'):.2f}")
+    print_claim(f"p99 of tail and table under {RECENT_MS:g} ms", percentile(joined, 99) < RECENT_MS, quick=quick)
+
+
+def memory(stack: Stack, minutes: float, *, quick: bool) -> None:
+    """Print what each component takes while trades come in, and how its memory grows over the last half."""
+    meter = Meter(stack)
+    samples = 4 if quick else int(minutes * 60)
+    for number in range(samples):
+        time.sleep(minutes * 60 / samples)
+        meter.sample()
+        if number % 60 == 59:
+            print(f"  {(number + 1) // 60} of {minutes:g} min watched", flush=True)
+    meter.end()
+    for name, used in meter.cores.items():
+        sizes = [size / MB for _, size in meter.memory[name]]
+        slope = meter.slope_mb_per_min([name])
+        print(f"{name}: {used:.2f} core, {sizes[0]:.0f} MB at first, {sizes[-1]:.0f} at last, {slope:+.2f} MB/min")
+        if name in OURS:
+            print_claim(f"{name} grows under {MB_PER_MIN:g} MB/min", slope < MB_PER_MIN, quick=quick)
 
 
 def catch_up(stack: Stack, away_s: float) -> tuple[int, float, float]:
@@ -126,15 +170,19 @@ def main() -> None:
     """Measure and print."""
     parser = options(__doc__, 100, "newest trades seen at the API")
     parser.add_argument("--stack", metavar="NAME", help="measure this running stack, as it is, instead of one's own")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="how long memory is watched (default 10)")
     given = read(parser)
     rates = dict(list(RATES.items())[:1]) if given.quick or given.stack else RATES
     for name, profile in rates.items():
         with one_stack(profile, given.stack) as stack:
             report(name, *measure(stack, given.n), given)
+            recent(stack, given.n, quick=given.quick)
             rows, rate, bare = catch_up(stack, QUICK_S if given.quick else AWAY_S)
             print(
                 f"{name}, catch-up: {rows} rows, {rate:.0f} a second; bare consumer {bare:.0f}, ratio {bare / rate:.1f}"
             )
+            if given.quick or profile is not None:
+                memory(stack, QUICK_MINUTES if given.quick else given.minutes, quick=given.quick)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,12 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import grpc.aio
 import numpy as np
-import psutil
 from _figures import options, percentile, print_claim, read, show
+from _meter import MB, Meter
 from _stack import add_option, the_stack, wait_until_fed
 
 from fullspan.clients import AsyncFocusClient, FocusClient, Job, Wishes, open_stream
@@ -28,7 +27,6 @@ CHANNELS, NFFT, LINES_PER_SECOND = 98, 1024, 20
 VIEW = Wishes(nfft=NFFT, lines_per_second=LINES_PER_SECOND)
 WATCHED_WITHIN_S = 60.0
 SERVER_SIDE = ("analyzer", "focus")
-MB = 1e6
 LATE_S, SERVER_CORES, SERVER_MB_PER_MIN = 0.25, 1.5, 1.0
 
 
@@ -61,48 +59,6 @@ class Viewer:
     def missing(self) -> int:
         """Count the lines that are missing between the first and the last that came."""
         return self.rows[-1] - self.rows[0] + 1 - len(self.rows) if self.rows else 0
-
-
-class Meter:
-    """Processor time and memory of the stack's components and of this process, sampled every second."""
-
-    def __init__(self, stack: Stack) -> None:
-        pids = {name: component.pid for name, component in stack.components.items()}
-        self._processes = {name: psutil.Process(pid) for name, pid in pids.items() if pid is not None}
-        self._processes["viewers"] = psutil.Process()
-        self.memory: dict[str, list[tuple[float, int]]] = {name: [] for name in self._processes}
-        self.cores: dict[str, float] = {}
-        self._began = self._times()
-        self._began_s = time.monotonic()
-
-    def _times(self) -> dict[str, float]:
-        return {name: sum(_family(process, "cpu_times")) for name, process in self._processes.items()}
-
-    def sample(self) -> None:
-        """Note how much memory each has now."""
-        for name, process in self._processes.items():
-            self.memory[name].append((time.monotonic() - self._began_s, int(sum(_family(process, "memory_info")))))
-
-    def end(self) -> None:
-        """Note how many cores each took since the beginning."""
-        elapsed = time.monotonic() - self._began_s
-        self.cores = {name: (used - self._began[name]) / elapsed for name, used in self._times().items()}
-
-    def slope_mb_per_min(self, names: Iterable[str]) -> float:
-        """Return how fast the memory of some of them grew over the last half."""
-        total = 0.0
-        for name in names:
-            samples = np.array(self.memory[name][len(self.memory[name]) // 2 :], float)
-            total += float(np.polyfit(samples[:, 0], samples[:, 1], 1)[0]) * 60 / MB
-        return total
-
-
-def _family(process: psutil.Process, what: str) -> list[float]:
-    """Return a figure of a process; a launcher's child does its work."""
-    found = [process] if process.pid == psutil.Process().pid else [process, *process.children(recursive=True)]
-    if what == "cpu_times":
-        return [one.cpu_times().user + one.cpu_times().system for one in found]
-    return [float(one.memory_info().rss) for one in found]
 
 
 async def watch_all(stack: Stack, count: int, seconds: int) -> tuple[list[Viewer], Meter]:
