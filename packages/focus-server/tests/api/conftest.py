@@ -34,7 +34,7 @@ from focus_server.fiber.broker import BrokerAddress
 from focus_server.proto import StreamDataRequest
 from focus_server.settings import AnalyzerSettings, ServeSettings
 
-READY_S = 10
+READY_S = 60
 AN_HOUR_S = 3600
 RING_SAMPLES = 131_072
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -159,8 +159,15 @@ class PlayedAnalyzer:
 
     async def wait_for_streams(self, n=1, stream=0):
         """Wait until exactly n calls read this stream."""
+        await self._until(lambda: len(self.streams[stream]) == n)
+
+    async def wait_until_unread(self):
+        """Wait until no call reads a stream."""
+        await self._until(lambda: not any(self.streams.values()))
+
+    async def _until(self, condition):
         with anyio.fail_after(READY_S):
-            while len(self.streams[stream]) != n:
+            while not condition():
                 self.changed.clear()
                 await self.changed.wait()
 
@@ -247,9 +254,10 @@ async def played(anyio_backend, folder):
 
 @pytest.fixture
 async def analyzer(played):
-    """The played analyzer, running and with nothing left of the test before."""
+    """The played analyzer, running and with nothing left of the test before, whose calls would count as this one's."""
     if not played.running:
         await played.start()
+    await played.wait_until_unread()
     played.forget()
     return played
 
