@@ -62,10 +62,15 @@ class ExchangeFrames(BackgroundHop):
             max_size=LONGEST_FRAME,
             proxy=None,
         )
-        async with connection as socket:
+        socket = await connection
+        try:
             self.go_on()
             ready()
             with contextlib.suppress(StopAsyncIteration):
                 async for frame in socket:
                     if not self.take_in(self._to_observations, frame, Moment.now()):
                         return
+        finally:
+            # It takes as long as its options say at most, also when who watches was cancelled.
+            with anyio.CancelScope(shield=True):
+                await socket.close()
