@@ -1,11 +1,13 @@
 """A web server that takes what it is asked to take, says what it could not get, and goes on: `hungry.py PORT FOLDER`.
 
-/memory takes 256 MiB, /file opens a file, /write writes 64 KiB to FOLDER, /burn computes for 20 ms; / takes nothing.
+/memory takes 256 MiB, /file opens a file, /write writes 64 KiB to FOLDER and gives them back, /burn computes for 20 ms;
+/ takes nothing.
 `die` on its command line lets it end at the first refusal.
 """
 
 import os
 import sys
+import tempfile
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -20,7 +22,9 @@ def take(what: str) -> None:
     elif what == "/file":
         Path(os.devnull).open().close()
     elif what == "/write":
-        (FOLDER / "written").write_bytes(bytes(65536))
+        # A file of its own each time: one that is there already gives the room that writing it anew takes.
+        with tempfile.TemporaryFile(dir=FOLDER) as file:
+            file.write(bytes(65536))
     elif what == "/burn":
         end = time.monotonic() + 0.02
         while time.monotonic() < end:

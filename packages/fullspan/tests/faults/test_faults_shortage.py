@@ -126,7 +126,6 @@ def test_a_component_that_hangs_stays_so_while_it_is_short_of_processor(fragile,
 
 def test_a_full_disk_refuses_writes_until_it_is_given_back(fragile, faults, ask, small_disk, on_its_own_disk):
     assert ask("write") == 200
-    (small_disk / "written").unlink()
     evidence = check_fault(FullDisk("hungry", str(small_disk)), faults, lambda: ask("write"))
     assert "No space left on device" in evidence.bit_detail
     assert not list(small_disk.glob(f"{BALLAST}*"))

@@ -12,6 +12,8 @@ import pytest
 from fullspan.stack.processes import wait_until
 from packages.fullspan.tests.commands import fullspan_here
 from packages.fullspan.tests.stack.kills import (
+    GONE_WITHIN_S,
+    READY_WITHIN_S,
     STUBBORN,
     Phase,
     Victim,
@@ -60,7 +62,7 @@ def test_a_killed_supervisor_is_reported_and_nothing_is_left_of_its_broker(write
     with up(tmp_path) as trial:
         trial.wait_until_ready()
         assert trial.kill("supervisor") == ["supervisor"]
-        assert trial.process.wait(20) == 3
+        assert trial.process.wait(GONE_WITHIN_S) == 3
         assert "was killed; its janitor has taken the stack down" in trial.output()
         assert trial.left_over() == []
         assert "killed " in (trial.state_file.parent / "events.jsonl").read_text()
@@ -72,7 +74,7 @@ def test_a_killed_janitor_is_replaced(write_stack, tmp_path: Path):
         trial.wait_until_ready()
         [first] = trial.pids("fullspan.stack.janitor")
         os.kill(first, signal.SIGKILL)
-        assert wait_until(lambda: trial.pids("fullspan.stack.janitor") not in ([], [first]), 20)
+        assert wait_until(lambda: trial.pids("fullspan.stack.janitor") not in ([], [first]), GONE_WITHIN_S)
         trial.kill("both")
         assert trial.left_over() == []
 
@@ -104,10 +106,10 @@ def test_what_is_left_when_even_the_janitor_is_killed_goes_with_the_next_start_a
 def test_interrupted_while_coming_up(write_stack, tmp_path: Path, delay_s: float):
     write_stack(STUBBORN + "    ready: {log: never, timeout_s: 60}\n")
     with up(tmp_path) as trial:
-        assert wait_until(lambda: bool(trial.pids("fullspan.stack.supervisor")), 20)
+        assert wait_until(lambda: bool(trial.pids("fullspan.stack.supervisor")), READY_WITHIN_S)
         wait_until(lambda: trial.look() == "never", delay_s)
         trial.process.send_signal(signal.SIGINT)
-        assert trial.process.wait(20) == 130
+        assert trial.process.wait(GONE_WITHIN_S) == 130
         assert trial.output().endswith("fullspan: interrupted\n")
         assert trial.left_over() == []
 
@@ -126,6 +128,6 @@ def test_told_to_end(write_stack, tmp_path: Path, number: signal.Signals):
         trial.wait_until_ready()
         assert any(answers(port) for port in trial.ports)
         trial.process.send_signal(number)
-        assert trial.process.wait(20) == 130
+        assert trial.process.wait(GONE_WITHIN_S) == 130
         assert "stack small is down, nothing of it is left" in trial.output()
         assert trial.left_over() == []

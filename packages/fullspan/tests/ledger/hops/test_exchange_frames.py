@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -28,14 +29,17 @@ class Exchange:
         return self
 
     def __exit__(self, *_):
-        self.server.close()
-        self.call(self.server.wait_closed())
+        self.call(self.shut())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.loop.close()
 
     async def open(self):
         return await serve(self.hold, "127.0.0.1", 0)
+
+    async def shut(self):
+        self.server.close()
+        await self.server.wait_closed()
 
     async def hold(self, socket):
         self.sockets.add(socket)
@@ -98,6 +102,21 @@ def test_frames_are_seen_in_order_and_a_clean_close_is_an_interruption(exchange)
     causes = [interruption.cause for interruption in hop.interruptions]
     assert causes[0] == "the exchange closed the connection"
     assert "1011" in causes[1]
+
+
+def test_a_hop_that_is_stopped_says_goodbye(exchange):
+    # What still refers to the connection must not be what closes it, some time later.
+    gc.disable()
+    try:
+        with HopRunner(Ledger()) as runner:
+            hop = runner.start(ExchangeFrames(exchange.url, observations))
+            assert wait_until(lambda: len(exchange.sockets) == 1, WITHIN_S)
+            [socket] = exchange.sockets
+        assert wait_until(lambda: not exchange.sockets, WITHIN_S)
+    finally:
+        gc.enable()
+    assert socket.close_code == 1000
+    assert hop.failed is None
 
 
 def test_a_frame_that_cannot_be_read_ends_the_hop(exchange):
