@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-QUICK_N = 3
+QUICK_N = 1
 
 
 def options(doc: str | None, n: int, of: str) -> argparse.ArgumentParser:
