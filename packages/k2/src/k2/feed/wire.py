@@ -13,6 +13,9 @@ __all__ = ["Wire"]
 
 _OPEN_S: Final = 10.0
 _LARGEST_FRAME: Final = 2**19
+_AT_ONCE: Final = 50
+"""Frames that wait already are taken without a pause; after so many everything else has its turn: who falls behind
+must still be able to ask for what is missing."""
 
 OnFrame = Callable[[str | bytes, int], Awaitable[object]]
 """Takes a frame and when it came, microseconds since 1970."""
@@ -61,7 +64,11 @@ class Wire:
             return "unreachable"
 
     async def _read(self, connection: ClientConnection) -> str:
+        taken = 0
         while True:
+            taken += 1
+            if taken % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 async with asyncio.timeout(self._silence_s):
                     frame = await connection.recv()
