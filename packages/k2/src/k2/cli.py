@@ -1,11 +1,11 @@
 """The command line of K2; a command's module is imported only when that command runs."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import Final, cast
+from typing import Final
 
 import click
 
@@ -17,32 +17,40 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "feed": ("k2.feed.command", "Bring an exchange's trades and quotes to Kafka."),
     "ingest": ("k2.lake.command", "Write what Kafka has to the tables, each record exactly once."),
     "serve": ("k2.api.command", "Answer questions about trades, quotes and candles over HTTP."),
-    "candles": ("k2.lake.command", "Make candles from the trades."),
-    "compact": ("k2.lake.command", "Join small files of the tables."),
-    "expire": ("k2.lake.command", "Drop old snapshots and the files that only they need."),
-    "repair": ("k2.lake.command", "Say anew how far the rows of a table go."),
+    "candles": ("k2.lake.table_commands", "Make candles from the trades."),
+    "compact": ("k2.lake.table_commands", "Join small files of the tables."),
+    "expire": ("k2.lake.table_commands", "Drop old snapshots and the files that only they need."),
+    "repair": ("k2.lake.table_commands", "Say anew how far the rows of a table go."),
     "dlq": ("k2.feed.dlq_command", "List or replay what could not be used."),
     "config": ("k2.config_command", "Print the effective settings and where each comes from."),
 }
 
 
-_FINERY: Final = ("rich", "pygments")
+_NOT_OURS: Final = frozenset({"rich", "pygments", "pandas"})
+
+
+class _Hiding:
+    """Finds nothing, and says of what is not ours that it is not there."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        """Look for a module before anybody else does."""
+        if fullname in _NOT_OURS:
+            raise ModuleNotFoundError(f"k2 does without {fullname}", name=fullname)
 
 
 @contextmanager
-def _without_finery() -> Iterator[None]:
-    """Let libraries that are imported here find neither of these, by which they would colour what is never shown.
+def _without_what_is_not_ours() -> Iterator[None]:
+    """Let libraries that are imported here find none of these, which K2 neither needs nor brings.
 
-    Where they are installed they cost a third of a second at each start; what is imported later finds them.
+    Where another program has installed them they cost half a second and more of each start: two would colour what is
+    never shown, the third would take tables that nobody offers. What is imported later finds them.
     """
-    hidden = [name for name in _FINERY if name not in sys.modules]
-    for name in hidden:
-        sys.modules[name] = cast(ModuleType, None)  # which is how Python itself notes that there is none
+    hiding = _Hiding()
+    sys.meta_path.insert(0, hiding)
     try:
         yield
     finally:
-        for name in hidden:
-            del sys.modules[name]
+        sys.meta_path.remove(hiding)
 
 
 class LazyGroup(click.Group):
@@ -56,7 +64,7 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        with _without_finery():
+        with _without_what_is_not_ours():
             module = import_module(COMMANDS[cmd_name][0])
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101 - a programming error, not input

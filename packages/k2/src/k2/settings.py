@@ -231,8 +231,6 @@ class LakeSettings(BusSettings):
     """So many of them stay at most: a commit takes longer with each."""
     sweep_after_s: Seconds = 600.0
     """Files that no snapshot needs are deleted when they are so old; a reader has as long to read what it planned."""
-    candles_settle_s: Seconds0 = 0.0
-    """Candles are made of trades up to so long ago; 0: of all, so that the newest candle is not complete yet."""
 
 
 class IngestSettings(LakeSettings):

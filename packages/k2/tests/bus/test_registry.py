@@ -15,8 +15,9 @@ from confluent_kafka import Producer
 
 from fullspan.testing import running_kafka
 from k2.bus import Codec
+from k2.bus.codecs import registry_of
 from k2.bus.kafka import connection, ensure_topics
-from k2.bus.registry import SchemaRegistry, registry_of
+from k2.bus.registry import SchemaRegistry
 from k2.errors import BusError, CodecError
 from k2.lake import TRADES, LakeTable
 from k2.lake.catalog import open_catalog

@@ -2,7 +2,6 @@
 
 import signal
 import time
-import urllib.request
 from collections import Counter
 from itertools import count
 
@@ -13,6 +12,11 @@ from confluent_kafka import Consumer, TopicPartition
 from k2.bus import Codec, Gap
 from k2.schema import QUOTE, TRADE
 
+from ..programs import until  # noqa: TID252
+from .way import Way
+
+AHEAD_S = 3600
+"""A clock so far ahead cannot be mistaken for a slow machine."""
 _names = count(1)
 
 
@@ -66,6 +70,14 @@ def bus(one_kafka):
 
 
 @pytest.fixture
+def way(one_kafka):
+    """A way to the broker for one feed alone."""
+    way = Way(one_kafka.port)
+    yield way
+    way.close()
+
+
+@pytest.fixture
 def market(k2):
     """Start an exchange; returns its program and port."""
 
@@ -84,22 +96,7 @@ def feed(k2, bus, port, *options, **environment):
 
 
 def figures(program):
-    port = program.wait_for("feed.metrics")["port"]
-    found = {}
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        for line in answer.read().decode().splitlines():
-            if not line.startswith("#"):
-                name, _, value = line.rpartition(" ")
-                found[name] = float(value)
-    return found
-
-
-def until(question, within_s=150):
-    deadline = time.monotonic() + within_s
-    while not (answer := question()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.05)
-    return answer
+    return program.figures("feed.metrics")
 
 
 def history(port, symbol):
@@ -151,7 +148,7 @@ def confirmed(program, bus):
 
 
 def test_every_trade_once_and_each_figure_is_set(k2, bus, market, control):
-    _, port = market("--rate", 100, "--quote-rate", 20, "--clock-offset-s", 5)
+    _, port = market("--rate", 100, "--quote-rate", 20, "--clock-offset-s", AHEAD_S)
     program = feed(k2, bus, port)
     with control(port) as call:
         until(lambda: figures(program).get("k2_feed_frames_total", 0) > 100)
@@ -186,17 +183,18 @@ def test_every_trade_once_and_each_figure_is_set(k2, bus, market, control):
     }
     assert sum(gap.missing for gap in gaps if gap.closed is None) == 20
     error_s = told["k2_feed_exchange_clock_error_seconds"]
-    assert 0 < error_s < 1, "half of what the answer took"
-    assert told["k2_feed_exchange_clock_offset_seconds"] == pytest.approx(5, abs=error_s + 0.01)
+    assert error_s > 0, "half of what the answer took"
+    assert told["k2_feed_exchange_clock_offset_seconds"] == pytest.approx(AHEAD_S, abs=error_s + 0.01)
     assert told["k2_feed_transit_seconds_count"] > 100
-    assert told["k2_feed_transit_seconds_sum"] / told["k2_feed_transit_seconds_count"] < 0.5, "the offset is taken out"
+    mean_s = told["k2_feed_transit_seconds_sum"] / told["k2_feed_transit_seconds_count"]
+    assert 0 < mean_s < AHEAD_S / 2, "the offset is taken out"
     assert told["k2_feed_publish_seconds_count"] == total + len(quotes)
     assert told["k2_feed_connected"] == 1
     assert told[f'k2_feed_connections_total{{url="ws://127.0.0.1:{port}"}}'] == 1
     assert told["k2_feed_bytes_total"] > 100 * told["k2_feed_frames_total"] > 100 * total
     assert told['k2_feed_gaps_total{symbol="BTCUSDT"}'] + told['k2_feed_gaps_total{symbol="ETHUSDT"}'] == len(gaps) / 2
     assert told['k2_feed_open_gaps{symbol="BTCUSDT"}'] == told['k2_feed_missing_trades{symbol="BTCUSDT"}'] == 0
-    assert abs(told['k2_feed_last_trade_timestamp_seconds{symbol="BTCUSDT"}'] - time.time() - 5) < 60
+    assert abs(told['k2_feed_last_trade_timestamp_seconds{symbol="BTCUSDT"}'] - time.time() - AHEAD_S) < AHEAD_S / 2
     assert told["k2_feed_on_the_way"] == told["k2_feed_spool_full"] == 0
     assert program.end() == 0
 
@@ -220,16 +218,14 @@ def test_a_feed_that_is_killed_again_and_again_sends_every_trade(k2, bus, market
     assert twice < 0.2 * len(sent), "only what was under way at one of three kills"
 
 
-def test_an_outage_of_the_broker_costs_nothing_but_time(k2, one_kafka, market, control):
-    bus = Bus(one_kafka)
+def test_an_outage_of_the_broker_costs_nothing_but_time(k2, bus, way, market, control):
     _, port = market("--rate", 100, "--quote-rate", 20)
-    program = feed(k2, bus, port)
+    way.open()
+    program = feed(k2, bus, port, K2_KAFKA_BOOTSTRAP=way.bootstrap)
     until(lambda: confirmed(program, bus) > 100)
-    one_kafka.kill()
-    try:
-        until(lambda: figures(program)["k2_feed_spool_bytes"] > 20_000)
-    finally:
-        one_kafka.start()
+    way.close()
+    until(lambda: figures(program)["k2_feed_spool_bytes"] > 20_000)
+    way.open()
     with control(port) as call:
         total = stopped(call)
     until(lambda: confirmed(program, bus) == total)
@@ -239,17 +235,12 @@ def test_an_outage_of_the_broker_costs_nothing_but_time(k2, one_kafka, market, c
 
 
 @pytest.mark.soak
-def test_a_feed_starts_without_a_broker_and_keeps_what_comes_over_its_own_restart(k2, one_kafka, market):
-    bus = Bus(one_kafka)
-    one_kafka.kill()
-    try:
-        _, port = market("--rate", 200, "--trades", 300)
-        program = feed(k2, bus, port)
-        until(lambda: figures(program)["k2_feed_frames_total"] > 150)
-        assert len(program.events("producer.waits")) == 1
-        assert program.end() == 0
-    finally:
-        one_kafka.start()
+def test_a_feed_starts_without_a_broker_and_keeps_what_comes_over_its_own_restart(k2, bus, way, market):
+    _, port = market("--rate", 200, "--trades", 300)
+    program = feed(k2, bus, port, K2_KAFKA_BOOTSTRAP=way.bootstrap)
+    until(lambda: figures(program)["k2_feed_frames_total"] > 150)
+    program.wait_for("producer.waits")
+    assert program.end() == 0
     program = feed(k2, bus, port)
     until(lambda: confirmed(program, bus) == 300)
     assert program.end() == 0
@@ -257,17 +248,13 @@ def test_a_feed_starts_without_a_broker_and_keeps_what_comes_over_its_own_restar
 
 
 @pytest.mark.soak
-def test_a_full_spool_stops_reading_visibly_and_nothing_is_lost(k2, one_kafka, market):
-    bus = Bus(one_kafka)
+def test_a_full_spool_stops_reading_visibly_and_nothing_is_lost(k2, bus, way, market):
     _, port = market("--rate", 2000, "--trades", 12_000, "--quote-rate", 0)
-    one_kafka.kill()
-    try:
-        program = feed(k2, bus, port, K2_SPOOL_BYTES=str(2**20))
-        program.wait_for("spool.full")
-        assert figures(program)["k2_feed_spool_full"] == 1
-        assert figures(program)["k2_feed_spool_bytes"] < 1.2 * 2**20
-    finally:
-        one_kafka.start()
+    program = feed(k2, bus, port, K2_SPOOL_BYTES=str(2**20), K2_KAFKA_BOOTSTRAP=way.bootstrap)
+    program.wait_for("spool.full")
+    assert figures(program)["k2_feed_spool_full"] == 1
+    assert figures(program)["k2_feed_spool_bytes"] < 1.2 * 2**20
+    way.open()
     program.wait_for("spool.room")
     until(lambda: confirmed(program, bus) == 12_000)
     assert program.end() == 0
@@ -330,8 +317,8 @@ def test_spent_retries_end_it_with_an_error(k2, bus):
         "feed", "--feed-urls", "ws://127.0.0.1:9,ws://127.0.0.1:11", "--rest-url", "", "--attempts", 4,
         **{**bus.environment, "K2_BACKOFF_FIRST_S": "0.05"},
     )  # fmt: skip
-    assert program.process.wait(150) == 3
-    said = program.log.read_text()
+    assert program.ended()[0] == 3
+    said = program.said
     assert "4 connections in a row ended (unreachable, the last at ws://127.0.0.1:11)" in said
     assert "Traceback" not in said
 
@@ -362,6 +349,6 @@ def test_two_feeds_do_not_share_a_spool(k2, bus, market):
     program = feed(k2, bus, port)
     program.wait_for("feed.ready")
     second = feed(k2, bus, port)
-    assert second.process.wait(150) == 3
-    assert "Another k2 feed uses the folder" in second.log.read_text()
+    assert second.ended()[0] == 3
+    assert "Another k2 feed uses the folder" in second.said
     assert program.end(signal.SIGINT) == 0

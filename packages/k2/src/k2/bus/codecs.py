@@ -3,8 +3,10 @@
 Two forms are written and read: the Confluent wire format and Avro's single objects. A writer that keeps up with bursts
 reads fifty thousand values a second and many times that, so `Codec.decode` makes an Arrow table of a whole batch
 without an object per value. What has another schema than today's (an older version of it) is read one by one, by
-Avro's rules of resolution.
+Avro's rules of resolution. What reading in bulk needs is imported with the first batch: who only writes does without.
 """
+
+from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,19 +14,22 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import cached_property
 from io import BytesIO
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import fastavro
-import numpy as np
-import pyarrow as pa
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
-from numpy.typing import NDArray
 
-from k2.bus.columns import Columns
 from k2.errors import BusError, CodecError
 from k2.schema import Kind, Quote, Record, Trade
 
-__all__ = ["Codec", "Decoded", "Rejected", "SchemaSource"]
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from k2.settings import BusSettings
+
+__all__ = ["Codec", "Decoded", "Rejected", "SchemaSource", "registry_of"]
 
 _SINGLE_OBJECT: Final = b"\xc3\x01"
 _CONFLUENT: Final = b"\x00"
@@ -39,6 +44,16 @@ class SchemaSource(Protocol):
 
     def schema(self, number: int) -> str:
         """Return the schema (JSON) of a number; raises CodecError when there is none, BusError when it is away."""
+
+
+def registry_of(settings: BusSettings) -> SchemaSource | None:
+    """Return the schema registry that the settings name, None when they name none."""
+    url = settings.schema_registry_url
+    if url is None:
+        return None
+    from k2.bus.registry import SchemaRegistry
+
+    return SchemaRegistry(url.get_secret_value())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,11 @@ class Codec:
 
         Raises BusError when the schema registry is needed and away.
         """
+        import numpy as np
+        import pyarrow as pa
+
+        from k2.bus.columns import Columns
+
         present = [value or b"" for value in values]
         lengths = np.fromiter(map(len, present), dtype=np.int64, count=len(present))
         joined = b"".join(present)
@@ -178,6 +198,8 @@ class Codec:
 
     def _today(self, joined: bytes, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return how many bytes precede each record that has today's schema, 0 for all others, shape (n,)."""
+        import numpy as np
+
         data = np.frombuffer(joined + bytes(16), dtype=np.uint8)
         skip = np.zeros(len(starts), dtype=np.int64)
         head = _SINGLE_OBJECT + self._fingerprint

@@ -1,15 +1,12 @@
 """A schema registry that speaks Confluent's REST interface: schemas have numbers there."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpx
 
 from k2.errors import BusError, CodecError
 
-if TYPE_CHECKING:
-    from k2.settings import BusSettings
-
-__all__ = ["SchemaRegistry", "registry_of"]
+__all__ = ["SchemaRegistry"]
 
 _ANSWER_S: Final = 10.0
 _MEDIA: Final = "application/vnd.schemaregistry.v1+json"
@@ -53,12 +50,6 @@ class SchemaRegistry:
             return self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
             raise BusError(f"The schema registry does not answer: {type(error).__name__}; start it.") from None
-
-
-def registry_of(settings: "BusSettings") -> SchemaRegistry | None:
-    """Return the registry that the settings name, None when they name none."""
-    url = settings.schema_registry_url
-    return None if url is None else SchemaRegistry(url.get_secret_value())
 
 
 def _said(answer: httpx.Response) -> str:

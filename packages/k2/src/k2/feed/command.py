@@ -9,7 +9,7 @@ import click
 import structlog
 from prometheus_client import start_http_server
 
-from k2.bus.registry import registry_of
+from k2.bus.codecs import registry_of
 from k2.errors import K2Error, SettingsError
 from k2.feed.feed import Feed
 from k2.feed.figures import Figures

@@ -8,9 +8,8 @@ from typing import Final
 
 import click
 
-from k2.bus.codecs import Codec
+from k2.bus.codecs import Codec, registry_of
 from k2.bus.letters import DeadLetter, read_letters, send
-from k2.bus.registry import registry_of
 from k2.errors import BusError, CodecError
 from k2.feed.frames import read_frame
 from k2.log import configure_logging

@@ -248,6 +248,8 @@ class Feed:
         batch: list[bytes] = [
             entry.value for _, entry in self._spool.since(at) if entry.topic == self._settings.trades_topic
         ]
+        if not batch:
+            return at
         table = self._trades.decode(batch).table
         now = time.time_ns() // 1000
         for symbol, number in zip(

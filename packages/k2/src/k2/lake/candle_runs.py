@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from duckdb import DuckDBPyConnection
@@ -14,10 +14,12 @@ from k2.lake.candles import CandleMaker
 from k2.lake.catalog import open_catalog
 from k2.lake.duck import connect
 from k2.lake.expiry import expire, sweep
-from k2.lake.figures import WriterFigures
 from k2.lake.table import LakeTable
 from k2.lake.tables import FRAMES, TRADES, candles_form
 from k2.settings import LakeSettings
+
+if TYPE_CHECKING:
+    from k2.lake.figures import WriterFigures
 
 __all__ = ["CandleRuns"]
 
@@ -61,7 +63,7 @@ class CandleRuns:
             sweep(candles, self._settings.sweep_after_s)
         return made
 
-    def watch(self, every_s: float, stop: threading.Event, figures: WriterFigures) -> None:
+    def watch(self, every_s: float, stop: threading.Event, figures: "WriterFigures") -> None:
         """Keep all lengths up to date until told to stop, each at most every `every_s` seconds."""
         for frame in self._frames:
             figures.candles.labels(frame)

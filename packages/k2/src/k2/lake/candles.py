@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from duckdb import DuckDBPyConnection
 from pyiceberg.table import Table
 
+from k2.errors import LakeDown
 from k2.lake.compaction import rows_of
 from k2.lake.duck import relation
 from k2.lake.files import LakeFile, Manifests
@@ -61,7 +63,7 @@ class CandleMaker:
     def run(self, *, whole: bool = False) -> int:
         """Make anew what changed, or everything, from the two tables as they were loaded; returns how many candles.
 
-        Raises NotCommitted when the candles were changed meanwhile.
+        Raises NotCommitted when the candles were changed meanwhile, LakeDown when files cannot be read.
         """
         newest = self._trades.iceberg.current_snapshot()
         if newest is None:
@@ -102,7 +104,10 @@ class CandleMaker:
         cursor = self._duck.cursor()
         source = relation(cursor, self._trades.iceberg, needed, "trades_fetched")
         within = " OR ".join(f"{_AT_US} >= {start} AND {_AT_US} < {end}" for start, end in windows)
-        made = _candles(cursor, source, self._frame_us, within)
+        try:
+            made = _candles(cursor, source, self._frame_us, within)
+        except duckdb.IOException as error:
+            raise LakeDown(f"The files of the trades cannot be read: {str(error).splitlines()[0]}") from error
         return pa.Table.from_pylist(made, schema=CANDLE.arrow())
 
     def _outside(self, files: Sequence[LakeFile], windows: Sequence[tuple[int, int]]) -> pa.Table:

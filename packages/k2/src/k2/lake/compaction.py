@@ -1,6 +1,7 @@
 """Small files of one partition become one sorted file: quick commits leave many, and every question opens them all."""
 
 import math
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.table import FileScanTask
 
-from k2.lake.files import LakeFile, Manifests
+from k2.lake.files import LakeFile, Manifests, reading
 from k2.lake.table import LakeTable
 
 __all__ = ["Compacted", "compact", "compact_some", "rows_of"]
@@ -33,21 +34,27 @@ class Compacted:
 
 
 def rows_of(table: LakeTable, files: Sequence[LakeFile]) -> pa.Table:
-    """Read the rows of some files."""
+    """Read the rows of some files. Raises LakeDown when they cannot be read."""
     iceberg = table.iceberg
     scan = ArrowScan(iceberg.metadata, iceberg.io, iceberg.schema(), AlwaysTrue())
-    return scan.to_table([FileScanTask(file.data_file) for file in files]).cast(table.form.record.arrow())
+    with reading(iceberg):
+        return scan.to_table([FileScanTask(file.data_file) for file in files]).cast(table.form.record.arrow())
 
 
-def compact(table: LakeTable, progress: Callable[[int, int], None] | None = None) -> Compacted:
+def compact(
+    table: LakeTable, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None
+) -> Compacted:
     """Join all small files of each partition; `progress` is told how many groups of how many are done.
 
-    Raises NotCommitted when the table was changed meanwhile; what was joined before that stays joined.
+    It ends early, between two groups, when it is told to stop. Raises NotCommitted when the table was changed
+    meanwhile, LakeDown when files cannot be read; what was joined before that stays joined.
     """
     manifests = Manifests(table.form.time)
     groups = _all_groups(manifests.files(table.iceberg))
     done = Compacted()
     for number, group in enumerate(groups):
+        if stop is not None and stop.is_set():
+            break
         if progress is not None:
             progress(number, len(groups))
         done = _join(table, group, done)

@@ -11,7 +11,7 @@ from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.table import FileScanTask, Table
 
-from k2.lake.files import LakeFile
+from k2.lake.files import LakeFile, reading
 
 __all__ = ["connect", "local_path", "relation"]
 
@@ -59,4 +59,5 @@ def local_path(location: str) -> str | None:
 
 def _fetched(table: Table, files: Sequence[LakeFile]) -> pa.Table:
     scan = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue())
-    return scan.to_table([FileScanTask(file.data_file) for file in files])
+    with reading(table):
+        return scan.to_table([FileScanTask(file.data_file) for file in files])

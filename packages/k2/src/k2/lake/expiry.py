@@ -1,5 +1,6 @@
 """Old snapshots leave a table's list, and files that no snapshot needs any more leave the disk, some time later."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import Table
 
-from k2.lake.files import paths_of
+from k2.lake.files import paths_of, reading
 from k2.lake.table import LakeTable
 
 __all__ = ["Swept", "expire", "sweep"]
@@ -45,27 +46,35 @@ def expire(table: LakeTable, keep_s: float, keep: int) -> int:
     return len(old)
 
 
-def sweep(table: LakeTable, older_s: float, progress: Callable[[int], None] | None = None) -> Swept:
+def sweep(
+    table: LakeTable,
+    older_s: float,
+    progress: Callable[[int], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Swept:
     """Delete files below the table's folder that no snapshot needs and that are older than `older_s` seconds.
 
     A writer may have written files for a commit that is still to come. Whatever is deleted here is also older than the
     newest snapshot: its writer began before that one, so its commit fails anyway. `progress` is told how many files
-    were looked at.
+    were looked at. It ends early when it is told to stop. Raises LakeDown when the warehouse does not answer.
     """
     iceberg = table.iceberg
     newest = iceberg.current_snapshot()
     if newest is None:
         return Swept()
-    needed = {_plain(path) for path in paths_of(iceberg, iceberg.io)}
-    before_ns = min(time.time_ns() - int(older_s * 1e9), newest.timestamp_ms * _MILLION)
     files = size_bytes = 0
-    for number, (path, size, modified_ns) in enumerate(_all_files(iceberg)):
-        if progress is not None and number % _PROGRESS_FILES == 0:
-            progress(number)
-        if modified_ns < before_ns and _plain(path) not in needed:
-            iceberg.io.delete(_location(iceberg, path))
-            files += 1
-            size_bytes += size
+    with reading(iceberg):
+        needed = {_plain(path) for path in paths_of(iceberg, iceberg.io)}
+        before_ns = min(time.time_ns() - int(older_s * 1e9), newest.timestamp_ms * _MILLION)
+        for number, (path, size, modified_ns) in enumerate(_all_files(iceberg)):
+            if stop is not None and stop.is_set():
+                break
+            if progress is not None and number % _PROGRESS_FILES == 0:
+                progress(number)
+            if modified_ns < before_ns and _plain(path) not in needed:
+                iceberg.io.delete(_location(iceberg, path))
+                files += 1
+                size_bytes += size
     return Swept(files, size_bytes)
 
 

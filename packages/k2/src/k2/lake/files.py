@@ -1,6 +1,7 @@
 """The data files of a snapshot and what lies in each; a manifest is read once, however many snapshots share it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +12,18 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.types import PrimitiveType
 
-__all__ = ["LakeFile", "Manifests", "paths_of"]
+from k2.errors import LakeDown
+
+__all__ = ["LakeFile", "Manifests", "paths_of", "reading"]
+
+
+@contextmanager
+def reading(table: Table) -> Iterator[None]:
+    """Raise LakeDown in place of what the warehouse raises when it does not give a file of a table."""
+    try:
+        yield
+    except OSError as error:
+        raise LakeDown(f"The files of {'.'.join(table.name())} cannot be read: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +61,18 @@ class Manifests:
         self._known: dict[str, tuple[LakeFile, ...]] = {}
 
     def files(self, table: Table, snapshot: Snapshot | None = None) -> tuple[LakeFile, ...]:
-        """List the data files of a snapshot, or of the newest one; what no snapshot refers to any more is forgotten."""
+        """List the data files of a snapshot, or of the newest one; what no snapshot refers to any more is forgotten.
+
+        Raises LakeDown when they cannot be read.
+        """
         snapshot = snapshot or table.current_snapshot()
         if snapshot is None:
             return ()
         known: dict[str, tuple[LakeFile, ...]] = {}
-        for manifest in snapshot.manifests(table.io):
-            path = manifest.manifest_path
-            known[path] = self._known.get(path) or tuple(self._read(table, manifest.fetch_manifest_entry(table.io)))
+        with reading(table):
+            for manifest in snapshot.manifests(table.io):
+                path = manifest.manifest_path
+                known[path] = self._known.get(path) or tuple(self._read(table, manifest.fetch_manifest_entry(table.io)))
         self._known = known
         return tuple(file for files in known.values() for file in files)
 
@@ -87,7 +103,10 @@ def _bound(kind: Any, bounds: dict[int, bytes], field: int) -> Any:
 
 
 def paths_of(table: Table, io: FileIO) -> set[str]:
-    """List every file that any snapshot of the table needs: its data, manifests, lists, and the metadata itself."""
+    """List every file that any snapshot of the table needs: its data, manifests, lists, and the metadata itself.
+
+    Raises OSError when the warehouse does not give one of them.
+    """
     found = {table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)}
     manifests: set[str] = set()
     for snapshot in table.snapshots():

@@ -8,9 +8,8 @@ from typing import Final
 import structlog
 from prometheus_client import start_http_server
 
-from k2.bus.codecs import Codec
+from k2.bus.codecs import Codec, registry_of
 from k2.bus.kafka import dead_letters_of, ensure_topics
-from k2.bus.registry import registry_of
 from k2.errors import BusError, SettingsError
 from k2.lake.candle_runs import CandleRuns
 from k2.lake.catalog import open_catalog

@@ -17,8 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from k2.bus.codecs import Codec
-from k2.bus.registry import registry_of
+from k2.bus.codecs import Codec, registry_of
 from k2.errors import BusError, LakeError
 from k2.lake.batch import Batch
 from k2.lake.offsets import Offsets

@@ -10,8 +10,8 @@ import click
 import structlog
 
 from k2.errors import CodecError, SettingsError
+from k2.feed.exchange.course import Course
 from k2.feed.exchange.history import History
-from k2.feed.exchange.market import Course, Simulated
 from k2.feed.exchange.mischief import Mischief
 from k2.feed.exchange.replay import Recorded
 from k2.feed.exchange.server import Exchange
@@ -61,6 +61,8 @@ def _course(settings: ExchangeSettings, history: History) -> Course:
         return Recorded(
             history, settings.capture, settings.quotes_capture, settings.speed, settings.retime, settings.loop
         )
+    from k2.feed.exchange.market import Simulated  # its random numbers are numpy's, which a capture does without
+
     return Simulated(
         history, settings.symbols, settings.seed, settings.rate, settings.quote_rate, settings.trades
     )  # fmt: skip

@@ -1,35 +1,20 @@
-"""The course of the local exchange: what happens when, at the pace of the wall clock; here what is made up."""
+"""The course of the local exchange when all of it is made up: trades and quotes at the pace of the wall clock."""
 
 import heapq
 import itertools
 import time
 from collections.abc import Iterator
+from typing import Final
 
+from k2.feed.exchange.course import Course
 from k2.feed.exchange.event import Event, Quoted, Traded
 from k2.feed.exchange.history import History
 from k2.feed.exchange.simulation import OrderFlow
 
-__all__ = ["Course", "Simulated"]
+__all__ = ["Simulated"]
 
-
-class Course:
-    """What happens next: `due` events at a moment of the wall clock (seconds since 1970), and when to look again."""
-
-    def due(self, now: float) -> list[Event]:
-        """Return what has happened until now, in order, each once."""
-        raise NotImplementedError
-
-    def next_at(self) -> float | None:
-        """Return when the next event is due, None when there will be none any more."""
-        raise NotImplementedError
-
-    def begin(self, now: float) -> None:
-        """Start the clock."""
-        raise NotImplementedError
-
-    def hurry(self, factor: float, until: float) -> None:
-        """Run so many times faster until a moment."""
-        raise NotImplementedError
+_BEHIND_S: Final = 1.0
+"""What could not be made up in time, because the machine was too busy or stood still, does not all happen later."""
 
 
 class Simulated(Course):
@@ -79,7 +64,7 @@ class Simulated(Course):
             else:
                 found += self._quote(symbol)
                 wait = 1 / self._quote_rate
-            heapq.heappush(self._heap, (at + wait / faster, symbol, trade))
+            heapq.heappush(self._heap, (max(at, now - _BEHIND_S) + wait / faster, symbol, trade))
         return found
 
     def _trade(self, symbol: str, at: float) -> Traded:

@@ -9,9 +9,9 @@ from typing import Literal
 
 from k2.errors import SettingsError
 from k2.feed.exchange.capture import read_capture
+from k2.feed.exchange.course import Course
 from k2.feed.exchange.event import Event, Quoted, Traded
 from k2.feed.exchange.history import History
-from k2.feed.exchange.market import Course
 
 __all__ = ["Recorded", "Retime"]
 

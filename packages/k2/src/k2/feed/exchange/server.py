@@ -22,9 +22,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from k2.errors import CodecError
+from k2.feed.exchange.course import Course
 from k2.feed.exchange.event import Traded
 from k2.feed.exchange.history import History
-from k2.feed.exchange.market import Course
 from k2.feed.exchange.mischief import Mischief, Outgoing
 
 __all__ = ["Exchange"]
@@ -34,6 +34,8 @@ _MOST: Final = 1000
 _BEHIND_BYTES: Final = 32 * 2**20
 _TICK_S: Final = 0.002
 _IDLE_S: Final = 0.25
+_AT_ONCE: Final = 200
+"""After so many frames whoever asks something meanwhile is answered, also when more happens than can be sent."""
 
 
 class Exchange:
@@ -63,6 +65,7 @@ class Exchange:
             compression=None,
             max_size=2**20,
             ping_interval=20,
+            ping_timeout=60,  # as the real one: who reads slowly answers late
             close_timeout=1,
             write_limit=2**20,
         ) as server:
@@ -79,7 +82,7 @@ class Exchange:
                 if not self._running.is_set():
                     await self._running.wait()
                 now = time.time()
-                self._send(now)
+                await self._send(now)
                 at = self._course.next_at()
                 if at is None and not self._ended:
                     self._ended = True
@@ -88,7 +91,7 @@ class Exchange:
         finally:
             self._history.close()
 
-    def _send(self, now: float) -> None:
+    async def _send(self, now: float) -> None:
         """Send what has happened, in one message per frame."""
         events = self._course.due(now)
         if not events:
@@ -109,8 +112,10 @@ class Exchange:
             self._mischief.silence_s = 0.0
         if now < self._silent_until:
             return
-        for out in (*self._mischief.apply(trades), *quotes):
+        for number, out in enumerate((*self._mischief.apply(trades), *quotes), 1):
             self._carry(out)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _carry(self, out: Outgoing) -> None:
         wrapped = bare = None
