@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ CODES: Final = MappingProxyType({outcome: code for code, outcome in enumerate(Ou
 SMALL: Final = 65_536
 FEW: Final = 4_096
 LARGEST: Final = 2**63
+_Told: TypeAlias = tuple[NDArray[np.int64], NDArray[np.bool_]]
 _MIX: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
@@ -115,7 +116,7 @@ class Piece:
     @cached_property
     def deviation(self) -> NDArray[np.float64]:
         """Return each deviation; which of them mean something says `has_deviation`."""
-        return np.asarray(self.table.column("deviation").fill_null(0.0).to_numpy())
+        return np.asarray(_filled(self.table.column("deviation"), 0.0).to_numpy())
 
     @cached_property
     def has_deviation(self) -> NDArray[np.bool_]:
@@ -130,7 +131,7 @@ class Piece:
     @cached_property
     def digest(self) -> NDArray[np.uint64]:
         """Return 64 bits that stand for each digest: equal digests have equal bits, others nearly never (2^-64)."""
-        return _hashed(self.table.column("digest").fill_null(""))
+        return _hashed(_filled(self.table.column("digest"), ""))
 
     def attribute(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return a whole-number (or true-false) attribute of each row, and where there is one.
@@ -140,27 +141,26 @@ class Piece:
         column = self.table.column("attributes")
         if column.null_count == len(self):
             return np.zeros(len(self), np.int64), np.zeros(len(self), bool)
-        values = self._few(name) if len(self) <= FEW else self._many(name)
-        if values is None:
+        found = self._few(name) if len(self) <= FEW else self._many(name)
+        if found is None:
             raise ValueError(
                 f"attribute {name!r} at hop {self.hop} is not a whole number of 64 bits wherever it is told"
             )
-        return np.asarray(values.fill_null(0).to_numpy(zero_copy_only=False)), np.asarray(
-            values.is_valid().to_numpy(zero_copy_only=False)
-        )
+        return found
 
     @cached_property
     def _attributes(self) -> list[dict[str, Any]]:
         return [json.loads(text) if text else {} for text in self.table.column("attributes").to_pylist()]
 
-    def _few(self, name: str) -> "pa.Array | None":
+    def _few(self, name: str) -> _Told | None:
         """Read an attribute row by row, which for a few rows is done before Arrow has begun."""
         values = [told.get(name) for told in self._attributes]
         if any(value is not None and not (isinstance(value, int) and abs(value) < LARGEST) for value in values):
             return None
-        return pa.array([None if value is None else int(value) for value in values], pa.int64())
+        numbers = np.array([value or 0 for value in values], np.int64)
+        return numbers, np.array([value is not None for value in values], bool)
 
-    def _many(self, name: str) -> "pa.ChunkedArray | None":
+    def _many(self, name: str) -> _Told | None:
         text = "\n".join(self.table.column("attributes").fill_null("{}").to_pylist()).encode()
         for kind in (pa.int64(), pa.bool_()):
             options = pa.json.ParseOptions(pa.schema([(name, kind)]), unexpected_field_behavior="ignore")
@@ -168,7 +168,8 @@ class Piece:
                 read = pa.json.read_json(io.BytesIO(text), pa.json.ReadOptions(False, len(text) + 1), options)
             except pa.ArrowInvalid:
                 continue
-            return read.column(name).cast(pa.int64()).combine_chunks()
+            values = read.column(name).cast(pa.int64()).combine_chunks()
+            return np.asarray(_filled(values, 0).to_numpy(zero_copy_only=False)), _valid(values)
         return None
 
     @cached_property
@@ -198,10 +199,17 @@ class Piece:
         return np.asarray(self.table.column(name).to_numpy())
 
 
-def _valid(column: pa.ChunkedArray) -> NDArray[np.bool_]:
+def _valid(column: "pa.Array | pa.ChunkedArray") -> NDArray[np.bool_]:
     if not column.null_count:
         return np.ones(len(column), bool)
-    return np.asarray(column.is_valid().to_numpy())
+    if isinstance(column, pa.ChunkedArray):
+        return np.asarray(column.is_valid().to_numpy())
+    return np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
+
+
+def _filled(column: "pa.Array | pa.ChunkedArray", value: float | str) -> "pa.Array | pa.ChunkedArray":
+    """Return a column without nulls; a short one that has none is returned sooner than Arrow would begin."""
+    return column.fill_null(value) if column.null_count else column
 
 
 def _hashed(column: pa.ChunkedArray) -> NDArray[np.uint64]:

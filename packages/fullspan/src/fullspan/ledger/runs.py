@@ -89,9 +89,14 @@ class Runs:
         self.starts, self.ends = _merged(starts[order], ends[order])
 
     def __or__(self, other: "Runs") -> "Runs":
+        if not self or not other:
+            some = self or other
+            return Runs(some.starts, some.ends)
         return _combined(self, other, lambda mine, theirs: mine | theirs)
 
     def __and__(self, other: "Runs") -> "Runs":
+        if not self or not other:
+            return Runs()
         return _combined(self, other, lambda mine, theirs: mine & theirs)
 
     def __sub__(self, other: "Runs") -> "Runs":

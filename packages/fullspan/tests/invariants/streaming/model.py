@@ -29,9 +29,9 @@ def there(history, hop, outcome=Outcome.SEEN):
 
 
 def is_first(history, place):
+    one = history[place]  # within a hop a key names one record
     return not any(
-        other.hop == history[place].hop and other.outcome is Outcome.SEEN and record(other) == record(history[place])
-        for other in history[:place]
+        other.key == one.key and other.hop == one.hop and other.outcome is Outcome.SEEN for other in history[:place]
     )
 
 

@@ -138,7 +138,7 @@ def test_agrees_with_the_plain_model(case):
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(4))  # so that they share the cores
-@settings(of_any_kind, max_examples=25_000)
+@settings(of_any_kind, max_examples=25_000, derandomize=False)  # else all parts would draw the same histories in CI
 @drawn
 def test_agrees_with_the_plain_model_in_a_hundred_thousand_histories(part, case):
     check(*case)
