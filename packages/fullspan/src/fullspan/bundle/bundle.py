@@ -11,9 +11,9 @@ from typing import Final, Self, TypeVar
 from pydantic import ValidationError
 
 from fullspan.bundle.records import Attachment, ResultsRecord, RunRecord
-from fullspan.bundle.redaction import Redaction
 from fullspan.bundle.violations import ViolationsRecord
 from fullspan.errors import UsageError
+from fullspan.redaction import Redaction
 from fullspan.timeline import Timeline
 
 __all__ = ["Bundle", "newest_bundle"]
@@ -52,9 +52,15 @@ class Bundle:
 
     @classmethod
     def open(cls, path: Path, secrets: Iterable[str] = ()) -> Self:
-        """Open a bundle that exists; raises UsageError when the folder holds none."""
+        """Open a bundle that exists; raises UsageError when the folder holds none, or one of the previous form."""
         if not (path / "run.json").is_file():
             raise UsageError(f"{path} holds no bundle: run.json is missing.", "Give the folder that a run has written.")
+        if next((path / "observations").rglob("*.jsonl"), None) is not None:
+            raise UsageError(
+                f"{path} holds a bundle of the previous form: its observations are lines of JSON, and this fullspan"
+                " reads Parquet.",
+                "Look at its own report.html, or run the suite again: a new run writes a bundle of today's form.",
+            )
         return cls(path, secrets)
 
     @property
