@@ -33,7 +33,7 @@ from fullspan.testing import running_rabbitmq
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-WAIT_S = 30
+WAIT_S = 60
 CHANNELS, FS = 70, Fraction(200)
 NOWHERE = "mongodb://127.0.0.1:9/prisma?directConnection=true"
 

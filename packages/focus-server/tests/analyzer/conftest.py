@@ -35,7 +35,7 @@ from focus_server.settings import AnalyzerSettings
 from fullspan.clients.focus_stream import open_stream
 from fullspan.testing import RunningRabbitMQ
 
-WAIT_S = 20
+WAIT_S = 60
 TOLERANCE_DB = 0.01
 
 
@@ -347,7 +347,7 @@ class Publisher:
 
 @pytest.fixture
 async def publisher(rabbitmq):
-    async with await aio_pika.connect(rabbitmq.amqp_url, timeout=5) as connection:
+    async with await aio_pika.connect(rabbitmq.amqp_url, timeout=60) as connection:
         channel = await connection.channel()
         yield Publisher(await channel.declare_exchange("prisma", aio_pika.ExchangeType.TOPIC, durable=True))
 

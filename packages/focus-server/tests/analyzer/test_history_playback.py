@@ -208,7 +208,7 @@ async def test_a_removed_job_ends_its_playback_at_once(bench, watch, recordings,
     answer = await made.play(recordings, 0, 4, playrate=0.01)
     rows = await watch(answer)
     made.jobs.cancel(answer["job_id"])
-    code, reason = await rows.end(timeout=2)
+    code, reason = await rows.end()
     assert (code, "was removed" in reason) == (grpc.StatusCode.NOT_FOUND, True)
     await until(lambda: not made.jobs.summaries(), "nothing is left of it")
 

@@ -93,7 +93,7 @@ async def test_the_bridge_gives_every_viewer_the_bytes_of_the_stream_and_says_co
 
 async def frames(bridge, job_id):
     seen = []
-    async with asyncio.timeout(20), bridge.viewer(job_id, 0) as viewer:
+    async with asyncio.timeout(60), bridge.viewer(job_id, 0) as viewer:
         while not isinstance(item := await viewer.next(), End):
             seen.append(item)
         return seen, item

@@ -20,7 +20,7 @@ from focus_server.settings import ServeSettings
 pytestmark = pytest.mark.anyio
 
 T0_S = 1_700_000_000
-WAIT_S = 20
+WAIT_S = 60
 
 
 @pytest.fixture

@@ -335,8 +335,8 @@ class Plant:
             task = asyncio.create_task(server.until_signal())
             transport = httpx.ASGITransport(self.app)
             try:
-                async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=20) as self.http:
-                    with anyio.fail_after(20):
+                async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as self.http:
+                    with anyio.fail_after(READY_S):
                         while not server.started:  # noqa: ASYNC110 - it has nothing to wait for
                             await asyncio.sleep(0.01)
                     yield self

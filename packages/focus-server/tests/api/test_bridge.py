@@ -20,7 +20,7 @@ from focus_server.proto import DataStream
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 10
+WAIT_S = 60
 MEGABYTE = 2**20
 
 

@@ -15,7 +15,7 @@ from focus_server.settings import ServeSettings
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 20
+WAIT_S = 60
 ACK = b"GET /ack HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPGRADE = (
     b"GET /ws/jobs/0-1/streams/0 HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

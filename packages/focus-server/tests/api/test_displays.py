@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 20
+WAIT_S = 60
 JET = {"type": "display", "caxis": None, "colormap": "jet"}
 JET_AND_AXIS = {"type": "display", "caxis": {"min": -60.0, "max": -20.0}, "colormap": "jet"}
 

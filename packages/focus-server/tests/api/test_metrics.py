@@ -20,7 +20,7 @@ from .conftest import serving
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 20
+WAIT_S = 60
 BODY = {"view_type": 1, "channels": {"min": 7, "max": 7}, "displayInfo": {"height": 100}}
 LIVE = {
     "mode": "live",

@@ -19,7 +19,7 @@ from .conftest import client
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 20
+WAIT_S = 60
 NAN = float("nan")
 BLOCKS = TypeAdapter(list[WaterfallBlock])
 

@@ -17,7 +17,7 @@ from focus_server.api.openapi import describe
 from focus_server.api.server import Server, listen
 from focus_server.settings import ServeSettings
 
-WAIT_S = 20
+WAIT_S = 60
 CHECKS = [
     checks.status_code_conformance,
     checks.content_type_conformance,

@@ -77,7 +77,7 @@ def test_a_signal_ends_it_within_two_seconds_although_viewers_are_connected(star
 def closed_with(viewer):
     try:
         while True:
-            viewer.recv(timeout=5)
+            viewer.recv(timeout=60)
     except ConnectionClosed as closed:
         return closed.rcvd.code
 
@@ -96,7 +96,7 @@ def test_a_port_in_use_is_a_sentence(tmp_path):
             env={**os.environ, "HOME": str(tmp_path)},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
     assert ended.returncode == 3
@@ -125,7 +125,7 @@ def test_a_wrong_setting_is_a_sentence(monkeypatch):
 
 def test_connections_are_among_the_figures(address):
     host, port = address.split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as odd, FocusClient(f"http://{address}") as focus:
+    with socket.create_connection((host, int(port)), timeout=60) as odd, FocusClient(f"http://{address}") as focus:
         odd.sendall(b"this is not HTTP\r\n\r\n")
         assert odd.recv(1000).startswith(b"HTTP/1.1 400 ")
         metrics = focus.metrics()

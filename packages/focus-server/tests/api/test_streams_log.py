@@ -8,7 +8,7 @@ from websockets.asyncio.client import connect
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 async def test_the_life_of_a_viewer_names_its_job(analyzer, address):

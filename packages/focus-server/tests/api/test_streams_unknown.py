@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 @pytest.mark.parametrize(

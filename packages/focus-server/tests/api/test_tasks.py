@@ -10,7 +10,7 @@ from focus_server.proto import DataStream
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 20
+WAIT_S = 60
 
 BODY = {
     "canvasInfo": {"height": 200},

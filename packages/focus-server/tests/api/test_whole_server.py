@@ -25,7 +25,7 @@ from fullspan.stack.proxy import CLEAR, LinkProxy, Toxics
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timed]  # some are, and starting all this takes longer
 
 CHANNELS = 70
-WAIT_S = 20
+WAIT_S = 60
 OLDER = {"canvasInfo": {"height": 500}, "sensors": {"min": 10, "max": 14}, "nfftSelection": 256}
 OLDER |= {"displayTimeAxisDuration": 10, "frequencyRange": {"min": 10, "max": 100}}
 

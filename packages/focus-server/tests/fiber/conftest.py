@@ -53,7 +53,7 @@ class Player:
         lines = [json.loads(line) for line in self.log.read_text().splitlines()]
         return [line for line in lines if line["event"] == f"interrogator.{name}"]
 
-    async def wait_event(self, name: str, timeout: float = 15) -> dict[str, object]:
+    async def wait_event(self, name: str, timeout: float = 60) -> dict[str, object]:
         deadline = time.monotonic() + timeout
         while not (found := self.events(name)):
             assert self.process.poll() is None, self.log.read_text()
@@ -63,7 +63,7 @@ class Player:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ class Reader:
             self.arrivals.append(Arrival(time.time_ns(), decode(key, message.headers, message.body)))
         self._news.set()
 
-    async def wait(self, condition: Callable[[], bool], what: str, timeout: float = 20) -> None:
+    async def wait(self, condition: Callable[[], bool], what: str, timeout: float = 60) -> None:
         try:
             async with asyncio.timeout(timeout):
                 while not condition():
@@ -148,7 +148,7 @@ class Reader:
         except TimeoutError:
             pytest.fail(f"{what} not within {timeout} s; {len(self.arrivals)} blocks arrived")
 
-    async def wait_blocks(self, count: int, timeout: float = 20) -> None:
+    async def wait_blocks(self, count: int, timeout: float = 60) -> None:
         goal = len(self.arrivals) + count
         await self.wait(lambda: len(self.arrivals) >= goal, f"{count} more blocks", timeout)
 
@@ -169,7 +169,7 @@ def reader() -> Callable[..., object]:
         reader = Reader(url, site)
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(reader.run())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await reader.bound.wait()
             yield reader
             reader.done = True

@@ -47,7 +47,7 @@ def play(recording_file: Path, tmp_path: Path) -> Callable[..., object]:
         stop = asyncio.Event()
         with structlog.testing.capture_logs() as events, Outbox(tmp_path) as outbox:
             player = Interrogator(fiber, outbox, BrokerAddress("amqp://a:b@127.0.0.1:1/"), structlog.get_logger())
-            async with asyncio.timeout(15), asyncio.TaskGroup() as tasks:
+            async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
                 tasks.create_task(player.run(stop))
                 while outbox.waiting < 3:  # noqa: ASYNC110 - seen from outside
                     await asyncio.sleep(0.01)

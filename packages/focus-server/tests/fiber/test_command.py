@@ -57,7 +57,7 @@ def test_a_wrong_address_of_the_broker(tmp_path: Path, recording_file: Path) -> 
     command = [sys.executable, "-m", "focus_server", "replay", "--recording", str(recording_file)]
     environment = os.environ | {"FOCUS_AMQP_URL": "amqp//focus:s3cret@host"}
     ended = subprocess.run(
-        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert (ended.returncode, ended.stdout) == (3, "")
     assert "amqp_url" in ended.stderr

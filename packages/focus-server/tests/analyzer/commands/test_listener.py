@@ -47,7 +47,7 @@ class Sender:
 
 @pytest.fixture
 async def sender(rabbitmq, unused_site):
-    async with await aio_pika.connect(rabbitmq.amqp_url, timeout=5) as connection:
+    async with await aio_pika.connect(rabbitmq.amqp_url, timeout=60) as connection:
         channel = await connection.channel()
         kinds = {
             name: await channel.declare_exchange(name, aio_pika.ExchangeType.TOPIC, durable=True)
@@ -58,7 +58,7 @@ async def sender(rabbitmq, unused_site):
 
 @pytest.fixture
 async def management(rabbitmq):
-    async with httpx.AsyncClient(base_url=rabbitmq.management_url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=rabbitmq.management_url, timeout=60) as client:
         yield client
 
 

@@ -199,7 +199,7 @@ def recorder(rabbitmq, tmp_path):
                 yield running
             finally:
                 stop.set_result(None)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await task
 
     return start
@@ -221,7 +221,7 @@ class Process:
 
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 @pytest.fixture

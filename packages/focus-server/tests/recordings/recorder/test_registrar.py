@@ -16,7 +16,7 @@ async def told(registrar, done, wait_until):
         await wait_until(done, "the catalogue's documents")
     finally:
         task.cancel()
-        await asyncio.wait({task}, timeout=10)
+        await asyncio.wait({task}, timeout=60)
 
 
 async def test_what_nobody_records_any_more_is_no_running_recording(
