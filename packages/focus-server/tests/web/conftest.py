@@ -1,6 +1,7 @@
 """LiveView in a real browser, served with its real headers; the test plays the jobs and writes their streams itself."""
 
 import asyncio
+import contextlib
 import io
 import socket
 import threading
@@ -34,7 +35,8 @@ from focus_server.contract.derive import request_hop, stream_amount
 from focus_server.proto import DataStream
 from fullspan.stack.services.chromium import launch_options
 
-WAIT_S = 10
+WAIT_S = 60
+TICK_S = 0.05
 FS = Fraction(1000)
 FIBRE = Channels(min=1, max=500)
 STRIP = 32
@@ -45,20 +47,22 @@ ZONE = "Asia/Tokyo"
 class Job:
     """A job whose rows the test writes; row 0 is due when the job is made."""
 
-    def __init__(self, serial, request):
+    def __init__(self, serial, request, lowered, now_s):
         self.id = f"0-{serial}"
+        self.lowered = lowered
         self.request = request
         self.hop = request_hop(request, FS)
         self.nfft = request.effective_nfft or self.hop
         self.first_bin, self.last_bin = request_bins(request, FS) or (0, -1)
         self.bins = self.last_bin - self.first_bin + 1
-        self.t0_ns = time.time_ns() - round(self.nfft * 10**9 / FS)
+        self.t0_ns = round(now_s * 10**9) - round(self.nfft * 10**9 / FS)
         if request.start_time is not None:
             self.t0_ns = round(request.start_time * 10**9)
         first, last = request.channels.min, request.channels.max
         amount = stream_amount(request.view_type, request.channels.amount)
         self.groups = [Channels(min=low, max=high) for low, high in stream_groups(first, last, amount)]
         self.viewers = {number: set() for number in range(len(self.groups))}
+        self.sent = 0  # rows that flowed
 
     @property
     def watched(self):
@@ -75,8 +79,8 @@ class Job:
             "frequencies_list": frequencies(FS, self.nfft, self.first_bin, self.last_bin) if self.bins else [],
             "frequencies_amount": self.bins, "lines_dt": float(self.hop / FS), "view_type": int(self.request.view_type),
             "metadata": {
-                "units": "counts", "fs": 1000.0, "dx": 4.0, "recording_ids": [], "ready_in_s": 0.0, "lowered": None,
-                "grid": grid, "displayInfo": {"height": self.request.display_info.height},
+                "units": "counts", "fs": 1000.0, "dx": 4.0, "recording_ids": [], "ready_in_s": 0.0,
+                "grid": grid, "lowered": self.lowered, "displayInfo": {"height": self.request.display_info.height},
                 "displayTimeAxisDuration": 10.0,
             },
         }  # fmt: skip
@@ -133,6 +137,8 @@ class ScriptedServer:
         self.ranges = []  # what is recorded, s since 1970, or a refusal
         self.asked_ranges = []
         self.socket_code = None  # close code given to every new viewer, instead of a stream
+        self.lowered = None  # why jobs have fewer lines than they were asked for
+        self.stands_at = None  # when jobs are made, s since 1970, whatever time it is; answers then have no date
         self.live_metadata = {
             "prr": 1000.0, "num_samples_per_trace": 100, "dtype": "int16", "dx": 4.0, "fiber_start_meters": 100.0,
             "fiber_length_meters": 2100.0, "sw_version": "0.1.0", "number_of_channels": 500,
@@ -175,6 +181,41 @@ class ScriptedServer:
     def send(self, job, rows, amplitudes, stream=0):
         self._to_all(job, stream, "send_bytes", job.message(rows, np.asarray(amplitudes), stream))
 
+    def flow(self, job, ahead_s=0.0):
+        """Have lines come as they fall due, those that are due already at once, until `hold`: the picture is live.
+
+        So many seconds ahead is the clock that they fall due by.
+        """
+
+        async def act():
+            self._flows[job.id] = asyncio.create_task(self._flow(job, ahead_s))
+
+        self._do(act())
+
+    def hold(self, job):
+        """Have no more lines come; gives the newest."""
+
+        async def act():
+            flow = self._flows.pop(job.id)
+            flow.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await flow
+
+        self._do(act())
+        return job.sent - 1
+
+    async def _flow(self, job, ahead_s):
+        while True:
+            rows = list(range(job.sent, job.row_due(-ahead_s) + 1))
+            if rows and job.watched:
+                job.sent = rows[-1] + 1
+                for stream, group in enumerate(job.groups):
+                    message = job.message(rows, np.full((len(rows), group.amount, job.bins or 1), 1e-3), stream)
+                    for viewer in list(job.viewers[stream]):
+                        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it just left
+                            await viewer.send_bytes(message)
+            await asyncio.sleep(TICK_S)
+
     def send_whole(self, job, rows, amplitudes):
         """Send rows of all channels [row, channel, bin], each stream its part."""
         for stream, group in enumerate(job.groups):
@@ -201,13 +242,17 @@ class ScriptedServer:
             for viewer in list(job.viewers[stream]):
                 await getattr(viewer, method)(*arguments)
 
-        asyncio.run_coroutine_threadsafe(act(), self._loop).result(WAIT_S)
+        self._do(act())
+
+    def _do(self, act):
+        asyncio.run_coroutine_threadsafe(act, self._loop).result(WAIT_S)
 
     async def _serve(self, listener, ready):
         self._loop = asyncio.get_running_loop()
+        self._flows = {}
         config = uvicorn.Config(
             self._app(), lifespan="off", http="h11", ws="websockets-sansio", ws_per_message_deflate=False,
-            log_config=None, access_log=False,
+            log_config=None, access_log=False, date_header=not self.stands_at,
         )  # fmt: skip
         self._server = _Server(config, ready)
         await self._server.serve([listener])
@@ -238,7 +283,7 @@ class ScriptedServer:
                 raise self.refusals.popleft()
             wanted = ConfigureRequest.read(body)
             check_request(wanted, FIBRE)
-            job = Job(len(self.requests), wanted)
+            job = Job(len(self.requests), wanted, self.lowered, self.stands_at or time.time())
         except Refusal as refusal:
             return _refused(refusal)
         self.jobs[job.id] = job
@@ -313,18 +358,24 @@ def window(browser):
 
 @pytest.fixture
 def open_page(browser, window, server):
-    """Open LiveView with a query; a script error anywhere on a page fails the test."""
+    """Open LiveView with a query; a script error anywhere on a page fails the test.
+
+    A page whose clock stands, at a time in s since 1970, sees only as much time pass as the test says.
+    """
     errors = []
     contexts = []
 
     def watch(error):
         errors.append(str(error))
 
-    def open_(query="", **options):
+    def open_(query="", stands_at=None, **options):
         page = window
-        if options:
+        if options or stands_at:
             contexts.append(browser.new_context(timezone_id=ZONE, **options))
             page = contexts[-1].new_page()
+        if stands_at:
+            page.clock.install(time=stands_at - 60)
+            page.clock.pause_at(stands_at)
         page.set_viewport_size(SIZE)
         page.mouse.move(0, 0)
         page.on("pageerror", watch)
@@ -338,6 +389,20 @@ def open_page(browser, window, server):
     for context in contexts:
         context.close()
     assert not errors
+
+
+@pytest.fixture
+def live(open_page, server):
+    """Open a page whose lines come and go on coming; gives it and its job."""
+
+    def open_(query, **options):
+        page = open_page(query, **options)
+        job = server.job
+        server.flow(job)
+        expect(page.get_by_test_id("connection")).to_have_text("live")
+        return page, job
+
+    return open_
 
 
 @pytest.fixture

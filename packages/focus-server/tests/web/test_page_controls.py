@@ -29,9 +29,10 @@ def address(page):
     return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
-def send_a_line(server):
+def flowing(server):
+    """The newest job, whose lines come from now on."""
     job = server.job
-    server.send(job, [0], np.full((1, job.bins), 1e-3))
+    server.flow(job)
     return job
 
 
@@ -45,7 +46,7 @@ def test_choices_survive_a_reload_and_reach_the_server(open_page, server):
         if name != "nfft":
             page.get_by_test_id(name).fill(CHOICES[name])
     page.get_by_test_id("start").click()
-    first = send_a_line(server)
+    first = flowing(server)
     expect(page.get_by_test_id("connection")).to_have_text("live")
     chosen = {**CHOICES, "cmap": "viridis"}
     assert address(page) == {"kept": "yes", "view": "1", "auto": "1", **chosen}
@@ -59,7 +60,7 @@ def test_choices_survive_a_reload_and_reach_the_server(open_page, server):
 
     page.reload()
     server.until(lambda: len(server.jobs) == 2, "the job of the page that was loaded again")
-    second = send_a_line(server)
+    second = flowing(server)
     expect(page.get_by_test_id("connection")).to_have_text("live")
     assert controls(page) == chosen
     assert server.requests[1] == server.requests[0]
@@ -73,7 +74,7 @@ def test_choices_survive_a_reload_and_reach_the_server(open_page, server):
     server.until(lambda: len(server.jobs) == 3, "a job for the new choice")
     assert server.requests[2] == {**server.requests[0], "nfftSelection": 1024}
     server.until(lambda: server.deleted == [first.id, second.id], "the job before to be ended")
-    third = send_a_line(server)
+    third = flowing(server)
     expect(page.get_by_test_id("job")).to_have_text(third.id)
     assert address(page)["nfft"] == "1024"
 
@@ -102,7 +103,8 @@ def test_a_refusal_is_shown_as_its_sentence_and_trying_again_works(open_page, se
     expect(page.get_by_text(re.compile(r"^Trying again in (600|59\d) s$"))).to_be_visible()
     expect(page.get_by_test_id("channel")).not_to_have_attribute("aria-invalid", "true")
     page.get_by_test_id("retry").click()
-    send_a_line(server)
+    server.until(lambda: server.jobs, "the job that was asked for again")
+    flowing(server)
     expect(page.get_by_test_id("connection")).to_have_text("live")
     expect(error).to_be_hidden()
     assert [request["channels"]["max"] for request in server.requests] == [501, 500, 500]
@@ -113,7 +115,7 @@ def test_a_busy_server_is_asked_again_when_it_said(open_page, server):
     server.refusals.append(Refusal(503, "Too many jobs; end one.", retry_after=1))
     page = open_page("?auto=1")
     expect(page.get_by_test_id("error")).to_have_text("Too many jobs; end one.")
-    send_a_line(server)
+    flowing(server)
     expect(page.get_by_test_id("connection")).to_have_text("live")
     expect(page.get_by_test_id("error")).to_be_hidden()
 
@@ -126,6 +128,10 @@ def test_a_busy_server_is_asked_again_when_it_said(open_page, server):
         (
             "?view=3&auto=1",
             "This page shows view 0 (multichannel), view 1 (single channel) and view 2 (waterfall), not view 3.",
+        ),
+        (
+            "?start=1&end=2&playrate=0&auto=1",
+            "The address says playrate=0; a recording plays at 0.001 to 1000000 times its own speed.",
         ),
         ("?tab=1", "The address says tab=1, but it holds windows 0 to 0."),
     ],
@@ -159,7 +165,7 @@ def test_the_cursor_reads_frequency_time_level_and_place(open_page, server):
     amplitudes = np.full((50, job.bins), 1e-3)
     amplitudes[25, 64] = 0.1
     server.send(job, [row for row in range(50) if row != 10], np.delete(amplitudes, 10, axis=0))
-    expect(page.get_by_test_id("connection")).to_have_text("live")
+    expect(page.get_by_test_id("newest")).not_to_have_text("–")
     canvas, readout = page.get_by_test_id("canvas"), page.get_by_test_id("readout")
     box = canvas.bounding_box()
 
@@ -181,22 +187,51 @@ def test_the_cursor_reads_frequency_time_level_and_place(open_page, server):
     expect(readout).to_have_text("Point at the picture to read it.")
 
 
-def test_everything_fits_a_laptop_and_a_tablet(open_page, server):
-    page = open_page("?auto=1&lps=20")
-    send_a_line(server)
-    expect(page.get_by_test_id("connection")).to_have_text("live")
-    for width, height in ((1366, 768), (820, 1180)):
-        page.set_viewport_size({"width": width, "height": height})
-        size = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
-        assert size == [width, height]
-        expect(page.get_by_test_id("readout")).to_be_in_viewport(ratio=1)
-        assert page.get_by_test_id("canvas").bounding_box()["height"] > height / 2
+LOWERED = "The lines per second were lowered to 5: 500 channels at 20 lines/s would take more than a viewer may have."
+UNKNOWN = (
+    "No recordings can be looked up now, live views work; see whether MongoDB runs at the address of the catalogue."
+)
 
 
-def test_colours_and_their_ends_are_those_that_were_commanded(open_page, server):
-    page = open_page("?channel=12&auto=1")
-    job = send_a_line(server)
-    expect(page.get_by_test_id("connection")).to_have_text("live")
+def test_everything_fits_a_laptop_and_a_tablet_whatever_is_said(live, server):
+    server.lowered = {"asked_lines_per_second": 20, "lines_per_second": 5, "reason": LOWERED}
+    server.ranges = Refusal(503, UNKNOWN, "MongoDB", 5)
+    page, job = live("?auto=1&lps=20&nfft=128")
+    expect(page.get_by_test_id("recordings-error")).to_contain_text(UNKNOWN)
+    page.get_by_test_id("canvas").hover()
+    expect(page.get_by_test_id("readout")).to_contain_text(" UTC · ")
+    heights = set()
+
+    def fits():
+        for width, height in ((1366, 768), (820, 1180)):
+            page.set_viewport_size({"width": width, "height": height})
+            size = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
+            assert size == [width, height]
+            expect(page.get_by_test_id("readout")).to_be_in_viewport(ratio=1)
+            canvas = page.get_by_test_id("canvas").bounding_box()["height"]
+            assert canvas > height / 2
+            heights.add((width, canvas))
+
+    fits()
+    server.tell(job, type="dropped", lines=123456)
+    expect(page.get_by_test_id("missing")).to_contain_text("(123456 dropped)")
+    server.hold(job)
+    expect(page.get_by_test_id("behind")).to_have_text(re.compile("behind by"))
+    fits()
+    server.close(
+        job, 1012, "the server at this address restarts, which takes a while; nothing is lost that was recorded"
+    )
+    expect(page.get_by_test_id("connection")).to_have_text(re.compile("reconnecting|connecting"))
+    fits()
+    server.until(lambda: job.watched, "the page to connect again")
+    server.flow(job)
+    expect(page.get_by_test_id("note")).to_contain_text("Reconnected after")
+    fits()
+    assert len(heights) == 2, "a word more or less does not move the picture"
+
+
+def test_colours_and_their_ends_are_those_that_were_commanded(live, server):
+    page, job = live("?channel=12&auto=1")
     server.tell(job, type="display", caxis=None, colormap="jet")
     expect(page.get_by_test_id("cmap")).to_have_value("jet")
     expect(page.get_by_test_id("lo")).to_have_value("")
@@ -207,28 +242,26 @@ def test_colours_and_their_ends_are_those_that_were_commanded(open_page, server)
     assert len(server.requests) == 1
 
 
-def test_other_channels_of_a_single_view_are_named_and_shown(open_page, server):
-    page = open_page("?channel=12&auto=1")
-    job = send_a_line(server)
+def command_channels(server, job, *groups):
+    """Have the job's lines be of other channels from now on, one group a stream."""
+    server.hold(job)
+    job.groups = list(groups)
+    job.request = job.request.model_copy(update={"channels": Channels(min=groups[0].min, max=groups[-1].max)})
+    server.flow(job)
+
+
+def test_other_channels_of_a_single_view_are_named_and_shown(live, server):
+    page, job = live("?channel=12&auto=1")
     expect(page.locator("#title")).to_contain_text("Channel 12 ·")
-    job.groups = [Channels(min=40, max=41)]
-    job.request = job.request.model_copy(update={"channels": job.groups[0]})
-    server.send(job, [1], np.full((1, 2, job.bins), 1e-3))
+    command_channels(server, job, Channels(min=40, max=41))
     expect(page.locator("#title")).to_contain_text("Channel 40 ·")
-    server.send(job, [2], np.full((1, 2, job.bins), 1e-3))
     expect(page.get_by_test_id("connection")).to_have_text("live")
     assert server.deleted == []
 
 
-def test_other_channels_of_a_multichannel_view_have_their_own_axis(open_page, server):
-    page = open_page("?view=0&cmin=1&cmax=6&nfft=128&auto=1")
-    job = server.job
-    server.send_whole(job, [0], np.full((1, 6, job.bins), 1e-3))
+def test_other_channels_of_a_multichannel_view_have_their_own_axis(live, server):
+    page, job = live("?view=0&cmin=1&cmax=6&nfft=128&auto=1")
     expect(page.locator("#title")).to_contain_text("Channels 1 to 6")
-    job.groups = [Channels(min=10, max=11), Channels(min=12, max=12), Channels(min=13, max=13)]
-    job.request = job.request.model_copy(update={"channels": Channels(min=10, max=13)})
-    for row in range(1, 4):
-        server.send_whole(job, [row], np.full((1, 4, job.bins), 1e-3))
+    command_channels(server, job, Channels(min=10, max=11), Channels(min=12, max=12), Channels(min=13, max=13))
     expect(page.locator("#title")).to_contain_text("Channels 10 to 13")
-    server.send_whole(job, [9], np.full((1, 4, job.bins), 1e-3))
     expect(page.get_by_test_id("connection")).to_have_text("live")

@@ -202,7 +202,7 @@ def test_nothing_is_left_of_the_picture_before(open_page, server, first):
     job = server.job
     channels = job.request.channels.amount
     server.send_whole(job, list(range(40)), rows_of(RNG.uniform(LOW, HIGH, (40, channels)), job.bins))
-    expect(page.get_by_test_id("connection")).to_have_text("live")
+    expect(page.get_by_test_id("newest")).not_to_have_text("–")
     server.until(lambda: canvas_colours(page) > 30, "a picture")
     other = {"1": "0", "0": "1"}[first]
     page.get_by_test_id("view").select_option(other)
@@ -230,7 +230,7 @@ def test_the_cursor_reads_channel_and_level(open_page, server):
     levels = np.full((50, 11), -60.0)
     levels[25, 4] = -20.0
     server.send_whole(job, list(range(50)), rows_of(levels, job.bins))
-    expect(page.get_by_test_id("connection")).to_have_text("live")
+    expect(page.get_by_test_id("newest")).not_to_have_text("–")
     canvas, readout = page.get_by_test_id("canvas"), page.get_by_test_id("readout")
     box = canvas.bounding_box()
     canvas.hover(position={"x": 4.5 / 11 * box["width"], "y": 25.5 / 50 * box["height"]})

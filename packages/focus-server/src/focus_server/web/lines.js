@@ -55,6 +55,11 @@ export class Lines {
     this.#dropped[stream] = (this.#dropped[stream] ?? 0) + lines;
   }
 
+  /** Whether lines came that are not kept any more, because there is room for no more. */
+  get overflown() {
+    return this.ring.newest !== null && this.ring.newest >= this.ring.lines;
+  }
+
   /** Lines that the server dropped because this viewer was too slow. */
   get dropped() {
     return Math.max(0, ...Object.values(this.#dropped));

@@ -26,6 +26,8 @@ export class Panel {
   connection(state, detail) {
     this.write("connection", state);
     this.write("connection-detail", detail);
+    // Where there is no room for all of it, pointing at it shows the rest.
+    if (this.#page("connection-detail").title !== detail) this.#page("connection-detail").title = detail;
     this.#page("connection-chip").dataset.state = state;
   }
 

@@ -102,7 +102,9 @@ export class Plot {
   }
 
   #title() {
-    if (this.#scene) this.#page("title").textContent = this.#scene.columns.title(this.#fibreStart);
+    if (!this.#scene) return;
+    const title = this.#page("title");
+    title.textContent = title.title = this.#scene.columns.title(this.#fibreStart);
   }
 
   #fixedAxes() {

@@ -2,7 +2,7 @@
 /** What the operator chose, kept in the page's address, so that a reload or a copied link shows the same picture. */
 
 import { COLOUR_NAMES } from "./colours.js";
-import { DEFAULT_NFFT, MAX_FREQUENCY } from "./limits.js";
+import { DEFAULT_NFFT, MAX_FREQUENCY, MAX_PLAYRATE, MIN_PLAYRATE } from "./limits.js";
 
 /** @typedef {import("./colours.js").ColourName} ColourName */
 /**
@@ -75,6 +75,12 @@ export function readSettings(search) {
   for (const name of NUMBERS) {
     const text = parameters.get(name);
     if (text !== null && text !== "") settings[name] = number(name, text);
+  }
+  const { playrate } = settings;
+  if (playrate !== null && (playrate < MIN_PLAYRATE || playrate > MAX_PLAYRATE)) {
+    throw new AddressError(
+      `The address says playrate=${playrate}; a recording plays at ${MIN_PLAYRATE} to ${MAX_PLAYRATE} times its own speed.`,
+    );
   }
   settings.historic = settings.start !== null || settings.end !== null;
   settings.cmap = settings.proof ? "grayscale" : colourName(parameters.get("cmap") ?? DEFAULTS.cmap);

@@ -231,6 +231,7 @@ export class LiveWindow {
     act(lines, this.#around.now());
     const { received } = lines;
     if (received === before) return;
+    if (this.playback && lines.overflown) this.#sayOnce(overflow(lines.ring.lines));
     if (before === 0 || (before < SETTLED_LINES && received >= SETTLED_LINES)) this.suit();
     this.#events.lines(this);
   }
@@ -253,4 +254,14 @@ export class LiveWindow {
     this.note = sentence;
     this.#events.changed(this);
   }
+
+  /** @param {string} sentence */
+  #sayOnce(sentence) {
+    if (this.note !== sentence) this.#say(sentence);
+  }
+}
+
+/** What a recording longer than its picture has lost, at whatever speed it is shown. @param {number} kept lines */
+function overflow(kept) {
+  return `The recording has more than the ${kept} lines kept: its oldest are gone. Ask for fewer lines/s or a shorter time.`;
 }
