@@ -18,8 +18,8 @@ from fullspan.bundle.records import (
     TestRecord,
     TotalsRecord,
 )
-from fullspan.bundle.redaction import Redaction
 from fullspan.bundle.violations import StageRecord, ViolationRecord, ViolationsRecord
+from fullspan.redaction import Redaction
 
 __all__ = [
     "SCHEMA",

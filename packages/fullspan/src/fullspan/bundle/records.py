@@ -32,7 +32,8 @@ Schema = Annotated[Literal[1], Field(alias="schema")]
 class Record(BaseModel):
     """Base of all records; what a later version adds is left alone."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True, allow_inf_nan=False)
+    # Most of who imports these uses one or two: each learns to validate when it first does.
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, allow_inf_nan=False, defer_build=True)
 
 
 class FaultSpan(Record):

@@ -9,8 +9,6 @@ import socket
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from fullspan.errors import StackError
 
 __all__ = ["HeldPort", "hold_fixed_port", "hold_free_port"]
@@ -85,6 +83,9 @@ def _why(port: int, error: OSError) -> str:
 
 def _holder(port: int) -> str | None:
     """Return name and pid of the process that listens on a port, if this user may see it."""
+    # Every stack imports this module, and only one whose port is taken has to ask.
+    import psutil
+
     try:
         for connection in psutil.net_connections(kind="tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:

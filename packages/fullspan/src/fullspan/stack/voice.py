@@ -5,8 +5,8 @@ import os
 import time
 from typing import Final
 
-from fullspan.bundle import Redaction
 from fullspan.errors import ComponentDied, FullspanError, StackError, UsageError
+from fullspan.redaction import Redaction
 from fullspan.stack.run_folder import RunFolder
 from fullspan.timeline import Event, Scalar, Timeline
 

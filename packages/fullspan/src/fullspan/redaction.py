@@ -1,4 +1,4 @@
-"""Known secrets are taken out of everything that a bundle holds."""
+"""Known secrets are taken out of everything that a stack says and a bundle holds."""
 
 import json
 from collections.abc import Iterable
