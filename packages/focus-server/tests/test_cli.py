@@ -45,16 +45,18 @@ def test_help_lists_every_command_and_imports_none():
         assert f"'{heavy}'" not in modules
 
 
-def test_a_server_and_an_analyzer_load_only_what_they_use():
+def test_a_server_and_an_analyzer_load_only_what_they_use_and_collect_nothing_meanwhile():
     code = """if True:
-        import sys, click
+        import gc, sys, click
         from focus_server.cli import focus_server
         for name in ("serve", "analyze"):
+            before = gc.get_stats()
             focus_server.get_command(click.Context(focus_server), name)
+            print(gc.isenabled(), gc.get_stats()[1:] == before[1:])
             print([module for module in ("numpy", "scipy", "pymongo", "rich", "pygments") if module in sys.modules])
     """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert ended.stdout.splitlines() == ["[]", "['numpy']"]
+    assert ended.stdout.splitlines() == ["True True", "[]", "True True", "['numpy']"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
