@@ -21,11 +21,35 @@ from k2.query.question import Question, micros
 __all__ = ["page_response", "row_routes"]
 
 Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{1,32}$")]
-Limit = Annotated[int, Query(ge=1, le=10_000)]
-Offset = Annotated[int, Query(ge=0, le=100_000_000)]
 Frame = Literal["1m", "5m", "30m", "1h", "1d"]
 
 _MOST_CANDLES: Final = 20_000
+
+
+class Asked(BaseModel):
+    """What can be asked of the rows of a table."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    symbol: Symbol | None = None
+    exchange: Symbol | None = None
+    start_time: str | None = None
+    end_time: str | None = None
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 100
+    offset: Annotated[int, Field(ge=0, le=100_000_000)] = 0
+
+
+class OfOne(Asked):
+    """What can be asked of the rows of one symbol."""
+
+    symbol: Symbol
+
+
+class Sorted(Asked):
+    """What can be asked of the rows of a table that is read alone."""
+
+    order_by: str | None = None
+    table_type: str | None = None
 
 
 class Batch(BaseModel):
@@ -41,13 +65,22 @@ class Batch(BaseModel):
     end_time: str | None = None
     limit: Annotated[int, Field(ge=1, le=10_000)] = 100
 
+    def of(self, symbol: str) -> Asked:
+        """Return what is asked of one of the symbols."""
+        return OfOne(
+            symbol=symbol,
+            exchange=self.exchange,
+            start_time=self.start_time,
+            end_time=self.end_time,
+            limit=self.limit,
+        )
+
 
 def row_routes(service: Service, figures: Figures) -> APIRouter:
     """Make the routes."""
     router = APIRouter(prefix="/v1")
 
-    async def stored(request: Request, form: TableForm, question: Question, table_type: str | None) -> Response:
-        _check_table(form, table_type)
+    async def stored(request: Request, form: TableForm, question: Question) -> Response:
         view = service.view(form.name)
         began_s = time.perf_counter()
         rows = await service.ask(lambda cursor: answer(cursor, view, question))
@@ -55,49 +88,21 @@ def row_routes(service: Service, figures: Figures) -> APIRouter:
         return page_response(request, figures, question, rows, meta, began_s)
 
     @router.get("/trades", tags=["rows"])
-    async def trades(
-        request: Request,
-        symbol: Symbol | None = None,
-        exchange: Symbol | None = None,
-        start_time: str | None = None,
-        end_time: str | None = None,
-        limit: Limit = 100,
-        offset: Offset = 0,
-        order_by: str | None = None,
-        table_type: str | None = None,
-    ) -> Response:
+    async def trades(request: Request, asked: Annotated[Sorted, Query()]) -> Response:
         """Give trades of the table, newest first."""
-        question = _question(TRADES, symbol, exchange, start_time, end_time, limit, offset, order_by)
-        return await stored(request, TRADES, question, table_type)
+        _check_table(TRADES, asked.table_type)
+        return await stored(request, TRADES, _question(TRADES, asked, order_by=asked.order_by))
 
     @router.get("/quotes", tags=["rows"])
-    async def quotes(
-        request: Request,
-        symbol: Symbol | None = None,
-        exchange: Symbol | None = None,
-        start_time: str | None = None,
-        end_time: str | None = None,
-        limit: Limit = 100,
-        offset: Offset = 0,
-        order_by: str | None = None,
-        table_type: str | None = None,
-    ) -> Response:
+    async def quotes(request: Request, asked: Annotated[Sorted, Query()]) -> Response:
         """Give quotes of the table, newest first."""
-        question = _question(QUOTES, symbol, exchange, start_time, end_time, limit, offset, order_by)
-        return await stored(request, QUOTES, question, table_type)
+        _check_table(QUOTES, asked.table_type)
+        return await stored(request, QUOTES, _question(QUOTES, asked, order_by=asked.order_by))
 
     @router.get("/trades/recent", tags=["rows"])
-    async def recent(
-        request: Request,
-        symbol: Symbol | None = None,
-        exchange: Symbol | None = None,
-        start_time: str | None = None,
-        end_time: str | None = None,
-        limit: Limit = 100,
-        offset: Offset = 0,
-    ) -> Response:
+    async def recent(request: Request, asked: Annotated[Asked, Query()]) -> Response:
         """Give the newest trades of the table and of the live tail, each once."""
-        question = _question(TRADES, symbol, exchange, start_time, end_time, limit, offset, None)
+        question = _question(TRADES, asked)
         state = service.live()
         began_s = time.perf_counter()
         rows = await service.ask(lambda cursor: answer(cursor, state.view, question, state.rows))
@@ -111,20 +116,10 @@ def row_routes(service: Service, figures: Figures) -> APIRouter:
         return page_response(request, figures, question, rows, meta, began_s)
 
     @router.get("/ohlcv/{timeframe}", tags=["candles"])
-    async def candles(
-        request: Request,
-        timeframe: Frame,
-        symbol: Symbol,
-        exchange: Symbol | None = None,
-        start_time: str | None = None,
-        end_time: str | None = None,
-        limit: Limit = 100,
-        offset: Offset = 0,
-    ) -> Response:
+    async def candles(request: Request, timeframe: Frame, asked: Annotated[OfOne, Query()]) -> Response:
         """Give candles of a symbol, newest first."""
         form = candles_form(timeframe)
-        question = _question(form, symbol, exchange, start_time, end_time, limit, offset, None)
-        return await stored(request, TABLES[form.name], question, None)
+        return await stored(request, TABLES[form.name], _question(form, asked))
 
     @router.post("/ohlcv/batch", tags=["candles"])
     async def batch(request: Request, body: Batch) -> Response:
@@ -136,7 +131,7 @@ def row_routes(service: Service, figures: Figures) -> APIRouter:
         for symbol in dict.fromkeys(each.upper() for each in body.symbols):
             for frame in frames:
                 form = TABLES[candles_form(frame).name]
-                question = _question(form, symbol, body.exchange, body.start_time, body.end_time, body.limit, 0, None)
+                question = _question(form, body.of(symbol))
                 view = service.view(form.name)
                 rows = await service.ask(partial(answer, view=view, question=question))
                 found.setdefault(symbol, {})[frame] = [json.loads(document) for document in rows.documents]
@@ -168,25 +163,16 @@ def page_response(
     return Response(body, media_type="application/json")
 
 
-def _question(
-    form: TableForm,
-    symbol: str | None,
-    exchange: str | None,
-    start: str | None,
-    end: str | None,
-    limit: int,
-    offset: int,
-    order_by: str | None,
-) -> Question:
+def _question(form: TableForm, asked: Asked, *, order_by: str | None = None) -> Question:
     return Question(
         form,
-        symbol=None if symbol is None else symbol.upper(),
-        exchange=None if exchange is None else exchange.upper(),
-        start_us=None if start is None else micros(start),
-        end_us=None if end is None else micros(end),
+        symbol=None if asked.symbol is None else asked.symbol.upper(),
+        exchange=None if asked.exchange is None else asked.exchange.upper(),
+        start_us=None if asked.start_time is None else micros(asked.start_time),
+        end_us=None if asked.end_time is None else micros(asked.end_time),
         order=_order(order_by),
-        limit=limit,
-        offset=offset,
+        limit=asked.limit,
+        offset=asked.offset,
     )
 
 

@@ -38,6 +38,7 @@ class WriterFigures:
         self.newest = Gauge(
             "k2_writer_newest_event_timestamp_seconds", "Newest time of a committed row.", table, registry=registry
         )
+        self.held = Gauge("k2_writer_held_records", "Records read and not committed.", table, registry=registry)
         self.reading = Gauge("k2_writer_reading", "1 while it reads from Kafka.", table, registry=registry)
         self.snapshots = Gauge("k2_table_snapshots", "Snapshots on the table's list.", table, registry=registry)
         self.files = Gauge("k2_table_files", "Data files of the newest snapshot.", table, registry=registry)
@@ -53,7 +54,7 @@ class WriterFigures:
             series.labels(table)
         for outcome in OUTCOMES:
             self.commits.labels(table, outcome)
-        for gauge in (self.reading, self.committed_at, self.newest, self.snapshots, self.files):
+        for gauge in (self.held, self.reading, self.committed_at, self.newest, self.snapshots, self.files):
             gauge.labels(table).set(0)
 
     def lags(self, table: str, lags: Mapping[int, int]) -> None:

@@ -1,7 +1,8 @@
 """The program `k2 ingest`: a writer for each table, candles beside them, figures for whoever asks."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -35,13 +36,27 @@ def topic_of(settings: IngestSettings, form: TableForm) -> str:
     return settings.trades_topic if form is TRADES else settings.quotes_topic
 
 
-def run_writers(settings: IngestSettings, forms: Sequence[TableForm], stop: threading.Event) -> None:
-    """Write some tables until told to stop. Raises K2Error when one of them cannot go on; then all have ended."""
-    figures = WriterFigures()
+def run_writers(
+    settings: IngestSettings, forms: Sequence[TableForm], stop: threading.Event, figures: WriterFigures | None = None
+) -> None:
+    """Write some tables until told to stop, and count in `figures`.
+
+    Raises K2Error when one of them cannot go on; then all have ended.
+    """
+    figures = figures or WriterFigures()
     crashes = Crashes.read(settings.crash_at)
-    if settings.metrics_port is not None:
-        _serve(figures, settings.metrics_port)
-    _make_topics(settings, forms, stop)
+    with _served(figures, settings.metrics_port):
+        _make_topics(settings, forms, stop)
+        _run(settings, forms, crashes, figures, stop)
+
+
+def _run(
+    settings: IngestSettings,
+    forms: Sequence[TableForm],
+    crashes: Crashes,
+    figures: WriterFigures,
+    stop: threading.Event,
+) -> None:
     failures: list[BaseException] = []
 
     def guarded(work: Callable[[], None]) -> Callable[[], None]:
@@ -63,7 +78,7 @@ def run_writers(settings: IngestSettings, forms: Sequence[TableForm], stop: thre
     threads = [threading.Thread(target=work, name=name) for name, work in works.items()]
     for thread in threads:
         thread.start()
-    _log.info("ingest.ready", tables=[form.name for form in forms], metrics_port=settings.metrics_port)
+    _log.info("ingest.ready", tables=[form.name for form in forms])
     for thread in threads:
         while thread.is_alive():
             thread.join(_WAIT_S)
@@ -117,8 +132,19 @@ def _make_topics(settings: IngestSettings, forms: Sequence[TableForm], stop: thr
             return
 
 
-def _serve(figures: WriterFigures, port: int) -> None:
+@contextmanager
+def _served(figures: WriterFigures, port: int | None) -> Iterator[None]:
+    """Answer Prometheus meanwhile, when there is a port to do so."""
+    if port is None:
+        yield
+        return
     try:
-        start_http_server(port, addr="127.0.0.1", registry=figures.registry)
+        server, _ = start_http_server(port, addr="127.0.0.1", registry=figures.registry)
     except OSError as error:
         raise SettingsError(f"The metrics_port {port} cannot be listened on: {error.strerror}.") from None
+    _log.info("ingest.metrics", port=server.server_port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -93,6 +93,7 @@ class Writer:
                 self._log.warning("writer.waiting", why=str(error))
             finally:
                 self._figures.reading.labels(self._name).set(0)
+                self._figures.held.labels(self._name).set(0)
             if not stop.is_set():
                 stop.wait(_PAUSES_S[min(self._failures, len(_PAUSES_S) - 1)])
                 self._failures += 1
@@ -112,6 +113,7 @@ class Writer:
         batch = Batch()
         while True:
             batch.add(self._source.read(min(_AT_ONCE, self._limits.rows - batch.records), _LOOK_S), self._codec)
+            self._figures.held.labels(self._name).set(batch.records)
             ending = stop.is_set()
             if batch.records and (ending or batch.records >= self._limits.rows or self._is_time(batch)):
                 offsets, seen = self._commit(table, batch, offsets, seen)
