@@ -4,6 +4,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
@@ -19,10 +20,13 @@ from fullspan.ledger import Ledger, Moment, Observation
 from fullspan.ledger.hops import HopRunner, KafkaRecord, KafkaTopic
 from fullspan.pytest_plugin import Evidence
 from fullspan.verdict import Verdict
+from suites.k2 import gaps
 from suites.k2.candles import FRAMES, Candle, candles
+from suites.k2.outage import Outage
 from suites.k2.pipeline import (
     CATALOG,
     HOPS,
+    POLL_S,
     STORED_WITHIN_S,
     SYMBOLS,
     TRADES_TABLE,
@@ -39,21 +43,55 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 ENOUGH = 1_000
 A_WHILE_S = 3.0
 AWAY_S = 3.0
-CANDLES_WITHIN_S = 60.0
+CANDLES_WITHIN_S = 300.0
+"""On a busy machine a run of the candles takes seconds, and they are made for a twentieth of the time."""
+CLOSED_WITHIN_S = 30.0
 
 
-def prove(pipeline: Pipeline, evidence: Evidence, window: Window, *, twice_in_kafka: bool = False) -> None:
-    """Wait until a window is stored, and make what it shows the result of the test."""
+def prove(
+    pipeline: Pipeline,
+    evidence: Evidence,
+    window: Window,
+    *,
+    twice_in_kafka: bool = False,
+    outage: Outage | None = None,
+    gaps_at_least: int = 0,
+) -> None:
+    """Wait until a window is stored, and make what it shows the result of the test.
+
+    Of an outage it also shows how long each layer took to recover, and what readiness said.
+    """
+    if outage is not None:
+        profile, ready = outage.over(pipeline.ledger.observations("kafka"), pipeline.since)
+        evidence.recovery(profile)
+        evidence.finding(ready)
     waited_s = pipeline.stored(window)
+    left_out = gaps_told(pipeline, window, gaps_at_least)
+    evidence.finding(left_out)
     pipeline.look(window)
     examined = pipeline.examine(window)
     evidence.reconciliation(examined, "trades")
-    for finding in findings(examined, min(ENOUGH, len(window)), twice_in_kafka=twice_in_kafka):
+    # What was left out and asked for comes after later trades.
+    in_order = not twice_in_kafka and not left_out.n
+    for finding in findings(examined, min(ENOUGH, len(window)), twice_in_kafka=twice_in_kafka, in_order=in_order):
         evidence.finding(finding)
     evidence.finding(sums_agree(pipeline, window))
     evidence.figure("trades followed", len(window))
     evidence.figure("the API had the last of them after", round(waited_s, 2), "s")
     evidence.require()
+
+
+def gaps_told(pipeline: Pipeline, window: Window, at_least: int) -> Finding:
+    """Check what the feed tells of the numbers that were left out; a gap that was filled is closed soon after."""
+    deadline = time.monotonic() + CLOSED_WITHIN_S
+    while True:
+        told = {
+            gap: closed for gap, closed in gaps.told(pipeline.addresses.broker).items() if gap.within(window.numbers)
+        }
+        if all(told.values()) or time.monotonic() > deadline:
+            break
+        time.sleep(POLL_S)
+    return gaps.check(gaps.left_out(pipeline.ledger.observations("kafka"), window.numbers), told, at_least)
 
 
 def sums_agree(pipeline: Pipeline, window: Window) -> Finding:
@@ -101,16 +139,8 @@ def test_the_broker_stands_still_and_goes_away(pipeline: Pipeline, faults: Fault
     for fault in (Hang("kafka"), Stop("kafka")):
         with faults.active(fault):
             time.sleep(AWAY_S)  # the length of the fault is part of the scenario
-    prove(pipeline, evidence, pipeline.window(0, ENOUGH))
-
-
-@pytest.mark.soak
-def test_the_feed_is_killed(pipeline: Pipeline, faults: Faults, evidence: Evidence) -> None:
-    """What the exchange sent while the feed was away is asked for; a trade may stand in Kafka twice."""
-    pipeline.watch()
-    with faults.active(Kill("binance-stream")):
-        time.sleep(1.0)  # the length of the fault is part of the scenario
-    prove(pipeline, evidence, pipeline.window(A_WHILE_S, ENOUGH), twice_in_kafka=True)
+    # A record that the broker had and could not confirm is sent again: in Kafka it may stand twice.
+    prove(pipeline, evidence, pipeline.window(0, ENOUGH), twice_in_kafka=True)
 
 
 @pytest.mark.soak
@@ -141,9 +171,9 @@ def lag(pipeline: Pipeline) -> float:
     return pipeline.metrics("writer.metrics").value("k2_writer_lag_records", table="trades")
 
 
-def has_candles(pipeline: Pipeline, symbol: str, frame: Frame, wanted: list[Candle]) -> bool:
-    """Tell whether the API has exactly these candles of a symbol, oldest first."""
-    rows = pipeline.api.candles(frame, symbol=symbol, limit=1000).rows
+def has_candles(pipeline: Pipeline, symbol: str, frame: Frame, wanted: list[Candle], **times: datetime) -> bool:
+    """Tell whether the API has exactly these candles of a symbol, oldest first; `start` and `end` choose some."""
+    rows = pipeline.api.candles(frame, symbol=symbol, limit=1000, **times).rows
     return sorted((Candle.read(row) for row in rows), key=lambda candle: candle.start) == wanted
 
 

@@ -31,8 +31,6 @@ BUSY = 5.0
 ANSWERS = 60
 ASKED = 600
 LIMIT_A_SECOND = 100
-BURST_FACTOR = 20
-BURST_S = 3.0
 
 
 class Newest:
@@ -184,23 +182,6 @@ def test_too_many_requests_are_refused_with_the_time_to_wait(pipeline: Pipeline,
     assert pipeline.api.raw("GET", "/v1/symbols").status_code == 200
     summary = f"{statuses[200]} served, {statuses[429]} refused with Retry-After {sorted(waits)} s"
     evidence.finding(Finding("rate limit", Verdict.PASS, summary, sum(statuses.values())))
-    evidence.require()
-
-
-@pytest.mark.soak
-def test_a_burst_loses_nothing(pipeline: Pipeline, evidence: Evidence) -> None:
-    """Twenty times as many trades for three seconds: all are stored, none twice, and the lag is made up."""
-    pipeline.watch()
-    pipeline.exchange.command("burst", factor=BURST_FACTOR, seconds=BURST_S)
-    window = pipeline.window(BURST_S + 1, 5_000)
-    took_s = pipeline.stored(window, 40)
-    pipeline.look(window)
-    examined = pipeline.examine(window)
-    evidence.reconciliation(examined)
-    for finding in findings(examined, 5_000):
-        evidence.finding(finding)
-    evidence.figure("trades of the burst", len(window))
-    evidence.figure("the API had all of them after", round(took_s, 2), "s")
     evidence.require()
 
 

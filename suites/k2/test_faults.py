@@ -7,22 +7,34 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 import pytest
 
-from fullspan.faults import Blackhole, Faults, Hang, Stop
+from fullspan.clients.k2_calls import Frame
+from fullspan.errors import Inconclusive, StackError
+from fullspan.faults import Blackhole, Faults, FullDisk, Hang, Kill, Stop
 from fullspan.invariants import Finding
 from fullspan.ledger import Ledger, Moment, Observation
-from fullspan.ledger.hops import HopRunner, KafkaRecord, KafkaTopic
+from fullspan.ledger.hops import ExchangeFrames, HopRunner, KafkaRecord, KafkaTopic
 from fullspan.pytest_plugin import Evidence
 from fullspan.stack import Stack
 from fullspan.verdict import Verdict
-from suites.k2.pipeline import TRADES_TOPIC, Pipeline
-from suites.k2.test_complete_pipeline import prove
+from suites.k2.candles import Candle, candles
+from suites.k2.defects import start_again
+from suites.k2.disk import own_disk
+from suites.k2.gaps import left_out
+from suites.k2.outage import Outage
+from suites.k2.pipeline import SYMBOLS, TRADES_TOPIC, Pipeline
+from suites.k2.records import row_of, trade_frame
+from suites.k2.test_complete_pipeline import CANDLES_WITHIN_S, has_candles, prove
 
 # Programs are started again and again, which takes a busy machine long; nothing is measured by this limit.
 pytestmark = [pytest.mark.e2e, pytest.mark.resilience, pytest.mark.timeout(900)]
@@ -31,10 +43,19 @@ WRITER = "consumer-crypto"
 COMPONENTS = ("kafka", "exchange", "binance-stream", "consumer-crypto", "k2-query-api")
 CRASH_POINTS = ("before-write", "after-data-files", "before-commit", "after-commit", "during-expiry")
 LONG_S = 30.0
+SILENT_S = 20.0
+MIDNIGHT_IN_S = 3.0
+LEAST_OF_THE_DAY_S = 600.0
+AN_HOUR_S = 3600.0
+BURST_FACTOR = 20
+BURST_S = 10.0
+MANY = 100_000
+KINDS_OF_BROKEN = 21
+"""Of the exchange's frames that are none."""
 LOCKED_S = 3.0
 AWAY_S = 3.0
 CLOSES = int(os.environ.get("K2_SUITE_CLOSES", "20"))
-MOST_CONNECTIONS_A_SECOND = 10
+MOST_CONNECTIONS_A_SECOND = 4
 ENOUGH = 1_000
 soak = pytest.mark.soak
 
@@ -44,7 +65,14 @@ def test_dropped_frames_are_asked_for_and_nothing_is_missing(pipeline: Pipeline,
     pipeline.watch()
     pipeline.frames_left_out = True
     pipeline.exchange.command("mischief", drop=50)
-    prove(pipeline, evidence, pipeline.window(3.0, ENOUGH), twice_in_kafka=True)
+    window = pipeline.window(3.0, ENOUGH)
+    prove(pipeline, evidence, window, twice_in_kafka=True, gaps_at_least=1)
+    # What is told is compared with what is left out in the topic; that is what was left out at the exchange.
+    at_exchange, in_kafka = (
+        sorted(left_out(pipeline.ledger.observations(hop), window.numbers)) for hop in ("exchange", "kafka")
+    )
+    assert sum(gap.last - gap.first + 1 for gap in at_exchange) == 50
+    assert at_exchange == in_kafka
 
 
 @soak
@@ -63,23 +91,31 @@ def test_disordered_frames_are_all_stored(pipeline: Pipeline, evidence: Evidence
 
 
 @soak
-def test_frames_that_are_none_are_laid_aside(pipeline: Pipeline, evidence: Evidence) -> None:
+def test_one_frame_in_a_thousand_is_none(pipeline: Pipeline, evidence: Evidence) -> None:
     """Every kind of broken frame between good ones: the good are stored, the broken are in the dead letters."""
     pipeline.watch()
     letters: list[bytes] = []
+    broken: list[bytes] = []
 
     def keep(records: Sequence[KafkaRecord], moment: Moment) -> list[Observation]:
         letters.extend(record.value or b"" for record in records)
         return []
 
+    def note(frame: bytes | str, moment: Moment) -> list[Observation]:
+        if trade_frame(frame) is None:
+            broken.append(frame.encode() if isinstance(frame, str) else frame)
+        return []
+
     with HopRunner(Ledger()) as runner:
         runner.start(KafkaTopic(pipeline.addresses.broker, f"{TRADES_TOPIC}.dlq", keep, name="dead letters"))
-        with pipeline.exchange.doing_wrong(malformed_every=50):
-            window = pipeline.window(4.0, 2 * ENOUGH)
-        pipeline.wait(lambda: len(letters) >= 20, 20, "broken frames are in the dead letters")
+        runner.start(ExchangeFrames(pipeline.addresses.frames, note, name="broken frames"))
+        with pipeline.exchange.hurrying(BURST_FACTOR), pipeline.exchange.doing_wrong(malformed_every=1_000):
+            pipeline.wait(lambda: len(set(broken)) >= KINDS_OF_BROKEN, 300, "every kind of broken frame was sent")
+        pipeline.wait(lambda: len(letters) >= len(broken), 60, "all broken frames are in the dead letters")
+    assert Counter(letters) == Counter(broken), "each is there once, byte for byte"
     assert b"<html>502 Bad Gateway</html>" in letters
     evidence.figure("dead letters", len(letters))
-    prove(pipeline, evidence, window)
+    prove(pipeline, evidence, pipeline.window(0, ENOUGH), twice_in_kafka=True)
 
 
 @soak
@@ -87,10 +123,19 @@ def test_a_silent_connection_is_given_up_and_taken_up_again(pipeline: Pipeline, 
     """The connection stands and nothing comes, for longer than the watchdog waits: what was traded is asked for."""
     pipeline.watch()
     pipeline.frames_left_out = True
-    before = pipeline.exchange.state()["accepted"]
-    pipeline.exchange.command("mischief", silence_s=8.0)
-    pipeline.wait(lambda: pipeline.exchange.state()["accepted"] > before, 20, "the feed connects anew")
-    prove(pipeline, evidence, pipeline.window(9.0, ENOUGH), twice_in_kafka=True)
+    before = connections(pipeline)
+    with Outage(pipeline, "silence", "exchange") as outage:
+        pipeline.exchange.command("mischief", silence_s=SILENT_S)
+        pipeline.wait(lambda: connections(pipeline) > before, 60, "the feed connects anew")
+        outage.last(SILENT_S)
+    prove(
+        pipeline, evidence, pipeline.window(1.0, ENOUGH), twice_in_kafka=True, outage=outage, gaps_at_least=len(SYMBOLS)
+    )
+
+
+def connections(pipeline: Pipeline) -> int:
+    """Return how many connections the feed has made to the exchange since it was started."""
+    return round(pipeline.metrics("feed.metrics").value("k2_feed_connections_total"))
 
 
 @soak
@@ -98,18 +143,18 @@ def test_clean_closes_in_a_row_are_met_with_patience(pipeline: Pipeline, evidenc
     """The exchange hangs up as soon as somebody comes: attempts stay few a second, and nothing is lost."""
     pipeline.watch()
     pipeline.frames_left_out = True
-    before, began = pipeline.exchange.state()["accepted"], time.monotonic()
+    before, began = connections(pipeline), time.monotonic()
     pipeline.exchange.command("mischief", close_next=CLOSES)
     pipeline.exchange.command("close")
+    # The observer of this suite is closed as well, and comes back five times a second.
     pipeline.wait(
-        lambda: pipeline.exchange.state()["mischief"]["close_next"] == 0, 30 + 3 * CLOSES, f"{CLOSES} closes are over"
+        lambda: pipeline.exchange.state()["mischief"]["close_next"] == 0, 60 + 3 * CLOSES, f"{CLOSES} closes are over"
     )
-    attempts, took_s = pipeline.exchange.state()["accepted"] - before, time.monotonic() - began
+    attempts, took_s = connections(pipeline) - before, time.monotonic() - began
     rate = attempts / took_s
-    evidence.figure("connections a second", round(rate, 2))
-    # The observer of this suite comes back as well, five times a second at most.
-    told = f"{attempts} connections in {took_s:.1f} s after {CLOSES} clean closes"
-    verdict = Verdict.PASS if rate < MOST_CONNECTIONS_A_SECOND else Verdict.FAIL
+    evidence.figure("connections of the feed a second", round(rate, 2))
+    told = f"the feed made {attempts} connections in {took_s:.1f} s while {CLOSES} in a row were closed"
+    verdict = Verdict.PASS if 0 < rate < MOST_CONNECTIONS_A_SECOND else Verdict.FAIL
     evidence.finding(Finding("reconnect rate", verdict, told, attempts))
     prove(pipeline, evidence, pipeline.window(2.0, ENOUGH), twice_in_kafka=True)
 
@@ -126,41 +171,41 @@ def test_the_exchange_has_another_clock(pipeline: Pipeline, evidence: Evidence, 
 
 @soak
 @pytest.mark.parametrize("point", CRASH_POINTS)
-@pytest.mark.parametrize("times", range(4))
 def test_the_writer_is_killed_at_a_named_point(
-    pipeline: Pipeline, stack: Stack, evidence: Evidence, point: str, times: int
+    pipeline: Pipeline, stack: Stack, evidence: Evidence, point: str
 ) -> None:
-    """It ends itself there, by SIGKILL; started again it goes on from what its table says."""
+    """It ends itself there, by SIGKILL, four times; started again it goes on from what its table says."""
     pipeline.watch()
-    passes = times + 1 if point != "during-expiry" else 1
-    with _told_to_crash(stack, f"{point}:{passes}"):
-        pipeline.wait(lambda: not stack.component(WRITER).processes(), 120, f"the writer ended at {point}")
-    prove(pipeline, evidence, pipeline.window(0, ENOUGH))
+    with Outage(pipeline, f"four kills at {point}", WRITER, stale=False) as outage, Crashing(stack) as writer:
+        for passes in range(1, 5):
+            writer.start_to(f"{point}:{passes}")
+            pipeline.wait(lambda: not writer.component.processes(), 120, f"the writer ended at {point}")
+    prove(pipeline, evidence, pipeline.window(0, ENOUGH), outage=outage)
 
 
-class _told_to_crash:  # noqa: N801 - reads as a sentence
-    """Restart the writer with a crash point, and again without it."""
+class Crashing:
+    """The writer, told where to end itself; afterwards it is started without that."""
 
-    def __init__(self, stack: Stack, crash: str) -> None:
-        self._writer = stack.component(WRITER)
+    def __init__(self, stack: Stack) -> None:
+        self.component = stack.component(WRITER)
         self._file = Path(stack.components[WRITER].dir) / "k2.toml"
-        self._crash = crash
 
-    def __enter__(self) -> None:
-        self._file.write_text(
-            f'crash_at = "{self._crash}"\nexpire_commits = 3\nsnapshot_keep_s = 1\n', encoding="utf-8"
-        )
-        self._writer.stop()
-        self._writer.start()
+    def __enter__(self) -> Self:
+        self.component.stop()
+        return self
+
+    def start_to(self, crash: str) -> None:
+        """Start it with a point at which it ends or stands still; it may be there before it was seen to be ready."""
+        self._file.write_text(f'crash_at = "{crash}"\nexpire_commits = 3\nsnapshot_keep_s = 1\n', encoding="utf-8")
+        try:
+            self.component.start()
+        except StackError:
+            if str(self.component.state.state) != "died":
+                raise
 
     def __exit__(self, *_: object) -> None:
-        self._file.unlink()
-        for state in ("died", "ready", "hung"):
-            if str(self._writer.state.state) == state:
-                if state != "died":
-                    self._writer.kill()
-                self._writer.start()
-                return
+        self._file.unlink(missing_ok=True)
+        start_again(self.component)
 
 
 @soak
@@ -169,20 +214,22 @@ def test_a_writer_that_stood_still_does_not_write_what_its_successor_wrote(
 ) -> None:
     """It is stopped between its read and its commit, a second writer commits the same trades, and then it goes on."""
     pipeline.watch()
-    with _told_to_crash(stack, "before-commit:stop:2"):
-        writer = stack.component(WRITER)
-        pipeline.wait(lambda: any(each.stands for each in writer.processes()), 60, "the writer stands still")
+    with Crashing(stack) as writer:
+        writer.start_to("before-commit:stop:2")
+        processes = writer.component.processes
+        pipeline.wait(lambda: any(each.stands for each in processes()), 60, "the writer stands still")
         successor = subprocess.Popen([sys.executable, "-m", "k2", "ingest", "trades"], env=_environment(stack))
         try:
-            pipeline.stored(pipeline.window(2.0, ENOUGH))
-            for process in writer.processes():
+            window = pipeline.window(0, ENOUGH)
+            pipeline.wait(lambda: pipeline.has_last(window), 120, "the successor has written")
+            for process in processes():
                 os.kill(process.pid, signal.SIGCONT)
-            pipeline.stored(pipeline.window(2.0, ENOUGH))
+            pipeline.stored(pipeline.window(2.0))
         finally:
             successor.terminate()
-            successor.wait(20)
-    assert "not_committed" in stack.logs(WRITER).read_text(encoding="utf-8"), "its commit was refused"
+            successor.wait(60)
     prove(pipeline, evidence, pipeline.window(1.0, ENOUGH))
+    assert "not_committed" in stack.logs(WRITER).read_text(encoding="utf-8"), "its commit was refused"
 
 
 def _environment(stack: Stack) -> dict[str, str]:
@@ -198,8 +245,9 @@ def _environment(stack: Stack) -> dict[str, str]:
 @soak
 def test_a_locked_catalog_is_waited_for(pipeline: Pipeline, stack: Stack, evidence: Evidence) -> None:
     pipeline.watch()
-    lock_catalog(stack, LOCKED_S)
-    prove(pipeline, evidence, pipeline.window(1.0, ENOUGH))
+    with Outage(pipeline, "lock", "catalog", stale=False) as outage:
+        lock_catalog(stack, LOCKED_S)
+    prove(pipeline, evidence, pipeline.window(1.0, ENOUGH), outage=outage)
 
 
 def lock_catalog(stack: Stack, seconds: float) -> None:
@@ -217,16 +265,17 @@ def test_a_way_to_the_broker_swallows_everything(
 ) -> None:
     """What nobody confirms waits on the feed's disk; the writer reads on where its table ends."""
     pipeline.watch()
-    with faults.active(Blackhole(link)):
-        time.sleep(AWAY_S)  # the length of the fault is part of the scenario
-    prove(pipeline, evidence, pipeline.window(1.0, ENOUGH), twice_in_kafka=True)
+    with Outage(pipeline, "blackhole", link, stale=False) as outage, faults.active(Blackhole(link)):
+        outage.last(AWAY_S)
+    prove(pipeline, evidence, pipeline.window(1.0, ENOUGH), twice_in_kafka=True, outage=outage)
 
 
 @soak
 def test_a_catalog_that_is_locked_for_long(pipeline: Pipeline, stack: Stack, evidence: Evidence) -> None:
     pipeline.watch()
-    lock_catalog(stack, LONG_S)
-    prove(pipeline, evidence, pipeline.window(1.0, ENOUGH))
+    with Outage(pipeline, "lock", "catalog") as outage:
+        lock_catalog(stack, LONG_S)
+    prove(pipeline, evidence, pipeline.window(1.0, ENOUGH), outage=outage)
 
 
 @soak
@@ -235,14 +284,35 @@ def test_a_warehouse_that_cannot_be_written_for_long(pipeline: Pipeline, stack: 
     pipeline.watch()
     warehouse = Path(urlsplit(stack.endpoint("lake.warehouse")).path)
     aside = warehouse.with_name("aside")
-    warehouse.rename(aside)
-    try:
-        warehouse.write_text("no folder", encoding="utf-8")
-        time.sleep(LONG_S)  # the length of the fault is part of the scenario
-    finally:
-        warehouse.unlink()
-        aside.rename(warehouse)
-    prove(pipeline, evidence, pipeline.window(1.0, ENOUGH))
+    with Outage(pipeline, "loss of the folder", "warehouse") as outage:
+        warehouse.rename(aside)
+        try:
+            warehouse.write_text("no folder", encoding="utf-8")
+            outage.last(LONG_S)
+        finally:
+            warehouse.unlink()
+            aside.rename(warehouse)
+    prove(pipeline, evidence, pipeline.window(1.0, ENOUGH), outage=outage)
+
+
+@soak
+def test_a_warehouse_on_a_full_disk(pipeline: Pipeline, stack: Stack, faults: Faults, evidence: Evidence) -> None:
+    """Nothing can be written where the tables lie: what Kafka has is stored when there is room again."""
+    with own_disk(stack) as disk:
+        pipeline.watch()
+        folder = str(disk.folder.relative_to(stack.components[WRITER].dir))
+        with Outage(pipeline, "full disk", "warehouse") as outage, faults.active(FullDisk(WRITER, folder)):
+            outage.last(LONG_S)
+        prove(pipeline, evidence, pipeline.window(1.0, ENOUGH), outage=outage)
+
+
+@soak
+def test_a_warehouse_that_is_read_only(pipeline: Pipeline, stack: Stack, evidence: Evidence) -> None:
+    with own_disk(stack) as disk:
+        pipeline.watch()
+        with Outage(pipeline, "read-only disk", "warehouse") as outage, disk.read_only():
+            outage.last(LONG_S)
+        prove(pipeline, evidence, pipeline.window(1.0, ENOUGH), outage=outage)
 
 
 @soak
@@ -251,9 +321,9 @@ def test_a_broker_that_is_away_for_long(
     pipeline: Pipeline, faults: Faults, evidence: Evidence, kind: type[Hang] | type[Stop]
 ) -> None:
     pipeline.watch()
-    with faults.active(kind("kafka")):
-        time.sleep(LONG_S)  # the length of the fault is part of the scenario
-    prove(pipeline, evidence, pipeline.window(1.0, ENOUGH), twice_in_kafka=True)
+    with Outage(pipeline, kind.kind, "kafka") as outage, faults.active(kind("kafka")):
+        outage.last(LONG_S)
+    prove(pipeline, evidence, pipeline.window(1.0, ENOUGH), twice_in_kafka=True, outage=outage)
 
 
 @soak
@@ -261,13 +331,15 @@ def test_a_broker_that_is_away_for_long(
 def test_everything_is_restarted_in_any_order(pipeline: Pipeline, stack: Stack, evidence: Evidence, order: int) -> None:
     pipeline.watch()
     pipeline.frames_left_out = True
-    names = random.Random(order).sample(COMPONENTS, len(COMPONENTS))
-    for name in names:
-        stack.component(name).kill()
-    for name in sorted(names, key=COMPONENTS.index):
-        stack.component(name).start()
-    evidence.say(f"killed in the order {', '.join(names)}")
-    prove(pipeline, evidence, pipeline.window(2.0, ENOUGH), twice_in_kafka=True)
+    drawn = random.Random(order)
+    killed, started = (drawn.sample(COMPONENTS, len(COMPONENTS)) for _ in range(2))
+    evidence.say(f"killed in the order {', '.join(killed)}; started in the order {', '.join(started)}")
+    with Outage(pipeline, "kill", "everything", stale=False) as outage:
+        for name in killed:
+            stack.component(name).kill()
+        for name in started:
+            stack.component(name).start()
+    prove(pipeline, evidence, pipeline.window(2.0, ENOUGH), twice_in_kafka=True, outage=outage)
 
 
 @soak
@@ -280,3 +352,71 @@ def test_the_writer_is_killed_at_twenty_moments(pipeline: Pipeline, stack: Stack
         writer.start()
         evidence.say(f"{number + 1} of 20 kills")
     prove(pipeline, evidence, pipeline.window(1.0, ENOUGH))
+
+
+@soak
+@pytest.mark.parametrize("component", ["binance-stream", "k2-query-api", "kafka"])
+def test_a_component_is_killed(pipeline: Pipeline, faults: Faults, evidence: Evidence, component: str) -> None:
+    """Feed, API and broker: what the exchange traded meanwhile is asked for, read on, or was never touched."""
+    pipeline.watch()
+    with Outage(pipeline, "kill", component, stale=False) as outage, faults.active(Kill(component)):
+        outage.last(AWAY_S)
+    prove(
+        pipeline,
+        evidence,
+        pipeline.window(1.0, ENOUGH),
+        twice_in_kafka=True,
+        outage=outage,
+        gaps_at_least=len(SYMBOLS) if component == "binance-stream" else 0,
+    )
+
+
+@soak
+def test_midnight_passes(pipeline: Pipeline, evidence: Evidence) -> None:
+    """The exchange's day ends: its trades lie in two partitions, and in the candles of two days."""
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def before_midnight(seconds: float) -> float:
+        return (midnight - datetime.now(UTC)).total_seconds() - seconds
+
+    if before_midnight(0) > -LEAST_OF_THE_DAY_S:
+        raise Inconclusive("The day is too young: its last midnight has trades already.", "Try again in ten minutes.")
+    with pipeline.exchange.doing_wrong(clock_offset_s=before_midnight(AN_HOUR_S)):
+        pipeline.watch()
+        pipeline.exchange.command("mischief", clock_offset_s=before_midnight(MIDNIGHT_IN_S))
+        window = pipeline.window(2 * MIDNIGHT_IN_S, ENOUGH)
+        prove(pipeline, evidence, window)
+    yesterday, minute = midnight - timedelta(days=1), midnight + timedelta(minutes=1)
+    for symbol, (first, last) in window.numbers.items():
+        times = [trade["timestamp"] for trade in pipeline.exchange.trades(symbol, first, last)]
+        assert times[0] < midnight <= times[-1]
+        trades = [row_of(trade) for trade in pipeline.api.every_trade(symbol=symbol, start=yesterday, end=minute)]
+        wanted: dict[Frame, list[Candle]] = {
+            "1m": candles(trades, "1m"),
+            "1d": candles((trade for trade in trades if trade["timestamp"] < midnight), "1d"),
+        }
+        for frame, ends in (("1m", minute), ("1d", midnight)):
+            agree = partial(has_candles, pipeline, symbol, frame, wanted[frame], start=yesterday, end=ends)
+            pipeline.wait(agree, CANDLES_WITHIN_S, f"the {frame} candles of {symbol} end at midnight")
+
+
+@soak
+def test_a_burst_of_trades_is_stored(pipeline: Pipeline, evidence: Evidence) -> None:
+    """Twenty times as many trades for ten seconds: all are stored, none twice, and the lag is made up."""
+    pipeline.watch()
+    with Outage(pipeline, "burst", "exchange", stale=False) as outage, pipeline.exchange.hurrying(BURST_FACTOR):
+        outage.last(BURST_S)
+    prove(pipeline, evidence, pipeline.window(0, 10_000), outage=outage)
+
+
+@soak
+def test_a_hundred_thousand_trades(pipeline: Pipeline, evidence: Evidence) -> None:
+    """Every one of them is in the API exactly once with every field equal."""
+    pipeline.watch()
+    with pipeline.exchange.hurrying(BURST_FACTOR):
+        pipeline.wait(
+            lambda: sum(pipeline.exchange.last().values()) - sum(pipeline.since.values()) >= MANY,
+            300,
+            f"{MANY:,} trades happened",
+        )
+    prove(pipeline, evidence, pipeline.window(0, MANY))
