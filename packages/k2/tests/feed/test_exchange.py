@@ -263,3 +263,10 @@ def test_the_real_captures_are_read_whole():
     assert [trade.number for trade in trades if trade.symbol == "BTCUSDT"] == list(range(3735683259, 3735703163))
     quotes = [event for _, event in read_capture(market / "binance_spot_bookTicker_20240808_first20k.ndjson.gz")]
     assert len(quotes) == 20_000
+
+
+def test_a_mischief_that_was_ended_with_a_whole_number_takes_a_broken_one_again():
+    mischief = Mischief()
+    for offset_s in (-1.3, 0, 5.5):
+        mischief.set({"clock_offset_s": offset_s})
+        assert mischief.present()["clock_offset_s"] == offset_s

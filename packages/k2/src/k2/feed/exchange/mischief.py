@@ -75,7 +75,7 @@ class Mischief:
 
     def set(self, wanted: Mapping[str, Any]) -> None:
         """Change what is wrong; CodecError names what does not exist or cannot be meant, and nothing is changed."""
-        known = {entry.name: type(getattr(self, entry.name)) for entry in fields(self) if entry.repr}
+        known = {entry.name: type(entry.default) for entry in fields(self) if entry.repr}
         for name, value in wanted.items():
             if name not in known:
                 raise CodecError("value", f"There is no mischief {name!r}; there are {', '.join(known)}.")
