@@ -19,15 +19,9 @@ from k2.lake.ingest import run_writers
 from k2.schema import QUOTE, TRADE, Quote, Trade, quote_message_id, trade_message_id
 from k2.settings import IngestSettings, ServeSettings
 
-READY_S = 30
+from ..programs import LONGEST_S, until  # noqa: TID252
+
 KEY = "a-key-of-this-test"
-
-
-def wait_until(holds, what):
-    deadline_s = time.monotonic() + READY_S
-    while not holds():
-        assert time.monotonic() < deadline_s, f"waited for: {what}"
-        time.sleep(0.02)  # between two looks
 
 
 def trade(number, *, symbol="BTCUSDT", at_us=None, price="100.10000001", quantity="0.50000000"):
@@ -84,7 +78,7 @@ class Place:
             "warehouse": str(folder / "warehouse"),
         }
         self.ingest = IngestSettings(**common, flush_rows=200, flush_s=0.1, candles_s=0)
-        self.serve = ServeSettings(**common, api_key=KEY, refresh_s=0.05, stale_s=2, rate_limit=10_000)
+        self.serve = ServeSettings(**common, api_key=KEY, refresh_s=0.05, stale_s=3600, rate_limit=10_000)
         topics = [self.serve.trades_topic, self.serve.quotes_topic]
         ensure_topics(self.ingest, [*topics, *map(dead_letters_of, topics), self.serve.gaps_topic])
         self._producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all"})
@@ -96,11 +90,11 @@ class Place:
             )
             value, key = Codec(kind).encode(record), record.symbol.encode()
             self._producer.produce(topic, value, key=key, partition=record.source_sequence % 2)
-        assert self._producer.flush(20) == 0
+        assert self._producer.flush(LONGEST_S) == 0
 
     def put(self, topic, value, key=b""):
         self._producer.produce(topic, value, key=key, partition=0)
-        assert self._producer.flush(20) == 0
+        assert self._producer.flush(LONGEST_S) == 0
 
     @contextmanager
     def writing(self):
@@ -111,7 +105,7 @@ class Place:
             yield
         finally:
             stop.set()
-            thread.join(30)
+            thread.join(LONGEST_S)
             assert not thread.is_alive()
 
     @contextmanager
@@ -121,13 +115,13 @@ class Place:
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
-            wait_until(lambda: server.started, "the server listens")
+            until(lambda: server.started, "the server listens")
             port = server.servers[0].sockets[0].getsockname()[1]
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"X-API-Key": KEY}, timeout=20) as http:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"X-API-Key": KEY}, timeout=60) as http:
                 yield http
         finally:
             server.should_exit = True
-            thread.join(30)
+            thread.join(LONGEST_S)
             assert not thread.is_alive()
 
 

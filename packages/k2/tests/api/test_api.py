@@ -1,8 +1,11 @@
 """Every call of the contract, against what was sent: on a real Kafka, with the writer, over HTTP."""
 
 import io
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 
 import pyarrow as pa
 import pyarrow.csv
@@ -13,7 +16,8 @@ from k2.bus.gaps import Gap
 from k2.lake import FRAMES
 from k2.lake.candle_runs import CandleRuns
 
-from .conftest import KEY, quote, trade, wait_until
+from ..programs import until  # noqa: TID252
+from .conftest import KEY, quote, trade
 
 DAY_US = 1_786_060_800_000_000  # 2026-08-07 00:00:00 UTC
 TRADES = [trade(n, at_us=DAY_US + n * 1_000_000, price=f"{100 + n % 7}.0000000{n % 10}") for n in range(1, 401)] + [
@@ -32,11 +36,11 @@ def http(places):
     place.put(place.serve.gaps_topic, gap.encode(), gap.key)
     with place.served() as http:
         with place.writing():
-            wait_until(lambda: told(http, "trades") == 500 and told(http, "quotes") == 20, "the tables are filled")
+            until(lambda: told(http, "trades") == 500 and told(http, "quotes") == 20, "the tables are filled")
             runs = CandleRuns(place.ingest)
             for frame in FRAMES:
                 runs.run(frame)
-            wait_until(lambda: set(counted(http)) == {500}, "the candles are complete")
+            until(lambda: set(counted(http)) == {500}, "the candles are complete")
         yield http
 
 
@@ -303,7 +307,7 @@ def test_a_body_that_is_no_json_or_too_large_is_refused(http):
 
 
 def test_every_metric_is_set(http):
-    wait_until(lambda: "k2_api_open_gaps 1.0" in http.get("/metrics").text, "the gap is known")
+    until(lambda: "k2_api_open_gaps 1.0" in http.get("/metrics").text, "the gap is known")
     for path in ("/v1/trades?limit=1", "/v1/nothing"):
         http.get(path)
     http.get("/v1/trades", headers={"X-API-Key": "no"})
@@ -329,7 +333,7 @@ def test_every_metric_is_set(http):
 
 
 def test_status_tells_gaps_and_dead_letters(http):
-    wait_until(lambda: http.get("/v1/status").json()["data"]["open_gaps"] == 1, "the gap is known")
+    until(lambda: http.get("/v1/status").json()["data"]["open_gaps"] == 1, "the gap is known")
     data = http.get("/v1/status").json()["data"]
     assert (data["gaps"][0]["first"], data["gaps"][0]["last"], data["gaps"][0]["missing"]) == (401, 409, 9)
     assert sum(data["dead_letters"].values()) == 1
@@ -339,9 +343,9 @@ def test_status_tells_gaps_and_dead_letters(http):
 def test_the_tail_comes_before_the_table_and_nothing_comes_twice(place):
     place.send(trade(n) for n in range(1, 51))
     with place.served() as http:
-        wait_until(lambda: http.get("/v1/trades/recent?limit=1000").json()["pagination"]["count"] == 50, "the tail")
+        until(lambda: http.get("/v1/trades/recent?limit=1000").json()["pagination"]["count"] == 50, "the tail")
         assert http.get("/v1/trades").json()["data"] == []
-        wait_until(lambda: http.get("/health/ready").status_code == 200, "ready")
+        until(lambda: http.get("/health/ready").status_code == 200, "ready")
         counts = []
         with place.writing():
             for number in range(51, 111):
@@ -352,32 +356,47 @@ def test_the_tail_comes_before_the_table_and_nothing_comes_twice(place):
                 assert set(numbers) >= set(range(1, 51))
                 assert sorted(numbers) == list(range(1, len(numbers) + 1))
                 counts.append(page["meta"]["tail_rows"])
-            wait_until(lambda: told(http, "trades") == 110, "the table has all")
+            until(lambda: told(http, "trades") == 110, "the table has all")
         assert max(counts) > 0
-        wait_until(lambda: http.get("/v1/trades/recent?limit=1").json()["meta"]["tail_rows"] == 0, "the tail is empty")
+        until(lambda: http.get("/v1/trades/recent?limit=1").json()["meta"]["tail_rows"] == 0, "the tail is empty")
         fresh = http.get("/health/ready").json()["freshness"]
         assert [row["symbol"] for row in fresh] == ["BTCUSDT"]
-        wait_until(lambda: http.get("/health/ready").status_code == 503, "data are stale")
-        assert "stale" in http.get("/health/ready").json()["reasons"][0]
+
+
+def test_a_trade_that_came_too_long_ago_makes_it_not_ready(place):
+    long_ago_us = time.time_ns() // 1000 - 7200 * 1_000_000
+    place.send([replace(trade(1), ingestion_timestamp=long_ago_us)])
+    with place.served() as http:
+        until(lambda: http.get("/v1/trades/recent").json()["data"], "the tail")
+        told = http.get("/health/ready")
+        assert told.status_code == 503
+        assert "data are stale: the newest trade came 72" in told.json()["reasons"][0]
         assert http.get("/health").status_code == 200
+        place.send([trade(2)])
+        until(lambda: http.get("/health/ready").status_code == 200, "ready")
 
 
 def test_trades_that_nobody_writes_to_the_table_are_told(place):
     with place.served(stale_s=1) as http:
         place.send(trade(n) for n in range(1, 11))
-        wait_until(lambda: "10 trades wait" in " ".join(http.get("/health/ready").json()["reasons"]), "the lag is told")
+        until(lambda: "10 trades wait" in " ".join(http.get("/health/ready").json()["reasons"]), "the lag is told")
         with place.writing():
-            wait_until(lambda: told(http, "trades") == 10, "the table has all")
-            place.send([trade(11)])
-            wait_until(lambda: http.get("/health/ready").status_code == 200, "ready")
+            until(lambda: told(http, "trades") == 10, "the table has all")
+            fresh = count(11)
+
+            def ready():
+                place.send([trade(next(fresh))])
+                return http.get("/health/ready").status_code == 200
+
+            until(ready, "ready")
 
 
 def test_a_tail_without_room_says_that_it_is_not_whole(place):
     with place.served(tail_rows=1000) as http:
-        wait_until(lambda: http.get("/v1/trades").status_code == 200, "the table is there")
+        until(lambda: http.get("/v1/trades").status_code == 200, "the table is there")
         for first in range(1, 1501, 500):
             place.send(trade(n) for n in range(first, first + 500))
-            wait_until(
+            until(
                 lambda last=first + 499: (
                     [row["source_sequence"] for row in http.get("/v1/trades/recent?limit=1").json()["data"]] == [last]
                 ),
@@ -387,8 +406,8 @@ def test_a_tail_without_room_says_that_it_is_not_whole(place):
         assert page["meta"]["complete"] is False
         assert page["data"][0]["source_sequence"] == 1500
         with place.writing():
-            wait_until(lambda: told(http, "trades") == 1500, "the table has all")
-            wait_until(lambda: http.get("/v1/trades/recent?limit=1").json()["meta"]["complete"], "it is whole again")
+            until(lambda: told(http, "trades") == 1500, "the table has all")
+            until(lambda: http.get("/v1/trades/recent?limit=1").json()["meta"]["complete"], "it is whole again")
         data = http.get("/v1/trades/recent?limit=10000").json()["data"]
         assert sorted(row["source_sequence"] for row in data) == list(range(1, 1501))
 

@@ -1,11 +1,8 @@
 """The writer on a real Kafka: each record is stored once, whether it is killed, stopped, locked out or fed nonsense."""
 
-import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -22,13 +19,16 @@ from k2.errors import LakeError
 from k2.lake import TRADES, LakeTable
 from k2.lake.catalog import open_catalog
 from k2.lake.crash import CRASH_POINTS
+from k2.lake.figures import WriterFigures
 from k2.lake.ingest import run_writers
 from k2.schema import TRADE, Trade
 from k2.settings import IngestSettings
 
+from ..programs import LONGEST_S, until  # noqa: TID252
 from .conftest import table_of, trade
 
-READY_S = 60
+IMPATIENT = "?timeout=0.3"
+"""For a writer that gives up soon to get at a locked catalogue; whoever looks at what it did is patient."""
 KILLED = -signal.SIGKILL
 
 
@@ -44,7 +44,7 @@ class Lake:
         self.settings = IngestSettings(
             kafka_bootstrap=(broker.bootstrap,),
             trades_topic=f"trades-{uuid.uuid4().hex[:8]}",
-            catalog_uri=f"sqlite:///{folder}/catalog.db?timeout=0.3",
+            catalog_uri=f"sqlite:///{folder}/catalog.db?timeout=60",
             warehouse=str(folder / "warehouse"),
             flush_rows=100,
             flush_s=0.2,
@@ -54,13 +54,14 @@ class Lake:
             candles_s=0,
         )
         self.topic = self.settings.trades_topic
+        self.catalog = open_catalog(self.settings)
         ensure_topics(self.settings, [self.topic, dead_letters_of(self.topic)])
         self.producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all"})
 
     def send(self, values):
         for number, value in enumerate(values):
             self.producer.produce(self.topic, value, partition=number % 2)
-        assert self.producer.flush(20) == 0
+        assert self.producer.flush(LONGEST_S) == 0
 
     def send_trades(self, numbers):
         self.send([encoded(trade(number)) for number in numbers])
@@ -68,11 +69,11 @@ class Lake:
     @contextmanager
     def writing(self, **changes):
         """A writer in this process, which ends with the block."""
-        stop, failures = threading.Event(), []
+        stop, failures, self.figures = threading.Event(), [], WriterFigures()
 
         def run():
             try:
-                run_writers(self.settings.model_copy(update=changes), [TRADES], stop)
+                run_writers(self.settings.model_copy(update=changes), [TRADES], stop, self.figures)
             except LakeError as error:
                 failures.append(error)
 
@@ -82,12 +83,11 @@ class Lake:
             yield failures
         finally:
             stop.set()
-            thread.join(30)
+            thread.join(LONGEST_S)
             assert not thread.is_alive()
 
-    @contextmanager
-    def process(self, **environment):
-        """`k2 ingest trades` as a process of its own, which does not outlive the block."""
+    def environment(self, **more):
+        """What `k2 ingest` needs to be the writer of this lake."""
         settings = self.settings
         names = [
             "trades_topic",
@@ -100,35 +100,33 @@ class Lake:
             "candles_s",
             "snapshot_keep_s",
         ]
-        env = {f"K2_{name.upper()}": str(getattr(settings, name)) for name in names} | environment
-        env["K2_KAFKA_BOOTSTRAP"] = self.broker.bootstrap
-        child = subprocess.Popen(
-            [sys.executable, "-m", "k2", "ingest", "trades"], env={**os.environ, **env}, stderr=subprocess.DEVNULL
+        told = {f"K2_{name.upper()}": str(getattr(settings, name)) for name in names}
+        return told | {"K2_KAFKA_BOOTSTRAP": self.broker.bootstrap} | more
+
+    def count(self, outcome):
+        """How many commits of the writer in this process ended so."""
+        return self.figures.registry.get_sample_value(
+            "k2_writer_commits_total", {"table": "trades", "outcome": outcome}
         )
-        try:
-            yield child
-        finally:
-            if child.poll() is None:
-                child.kill()
-            child.wait(20)
+
+    def table(self):
+        return LakeTable(self.catalog, TRADES)
 
     def rows(self):
-        return LakeTable(open_catalog(self.settings), TRADES).iceberg.scan().to_arrow()
+        return self.table().iceberg.scan().to_arrow()
 
     def numbers(self):
         return Counter(self.rows().column("source_sequence").to_pylist())
 
     def wait_for(self, numbers, why="all trades are in the table"):
+        """Wait until the table says that it has these numbers, then look whether it has each of them once."""
         wanted = Counter(numbers)
-        wait_until(lambda: self.numbers().keys() >= wanted.keys(), why)
+        until(lambda: wanted.keys() <= self.told(), why)
         assert self.numbers() == wanted
 
-
-def wait_until(holds, what):
-    deadline_s = time.monotonic() + READY_S
-    while not holds():
-        assert time.monotonic() < deadline_s, f"waited for: {what}"
-        time.sleep(0.05)  # between two looks
+    def told(self):
+        ranges = self.table().seen().ranges("BINANCE:BTCUSDT")
+        return {number for first, last in ranges for number in range(first, last + 1)}
 
 
 @pytest.fixture
@@ -145,37 +143,37 @@ def test_rows_are_what_was_sent_and_a_second_run_adds_nothing(lake):
     lake.send_trades(range(1001, 1011))
     with lake.writing():
         lake.wait_for(range(1, 1011))
-    table = LakeTable(open_catalog(lake.settings), TRADES)
+    table = lake.table()
     assert sum(table.offsets().items().values()) == 1010
     assert table.seen().ranges("BINANCE:BTCUSDT") == [(1, 1010)]
 
 
-def killed_at_each_point_in_turn(lake, passes, points=CRASH_POINTS):
+def killed_at_each_point_in_turn(k2, lake, passes, points=CRASH_POINTS):
     numbers = []
     for point in points:
         fresh = range(len(numbers) + 1, len(numbers) + 601)
         lake.send_trades(fresh)
         numbers += fresh
-        with lake.process(K2_CRASH_AT=f"{point}:{passes}") as child:
-            assert child.wait(READY_S) == KILLED, f"the writer passed {point} and went on"
+        writer = k2("ingest", "trades", **lake.environment(K2_CRASH_AT=f"{point}:{passes}"))
+        assert writer.ended()[0] == KILLED, f"the writer passed {point} and went on"
         assert max(lake.numbers().values(), default=0) <= 1
     with lake.writing():
         lake.wait_for(numbers)
 
 
-def test_killed_before_it_knows_of_its_commit_nothing_is_lost_or_doubled(lake):
-    killed_at_each_point_in_turn(lake, 2, ["after-commit"])
+def test_killed_before_it_knows_of_its_commit_nothing_is_lost_or_doubled(k2, lake):
+    killed_at_each_point_in_turn(k2, lake, 2, ["after-commit"])
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("passes", [1, 2, 3, 4])
-def test_killed_at_each_point_at_each_pass(lake, passes):
-    killed_at_each_point_in_turn(lake, passes)
+def test_killed_at_each_point_at_each_pass(k2, lake, passes):
+    killed_at_each_point_in_turn(k2, lake, passes)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_killed_at_twenty_random_moments(lake):
+def test_killed_at_twenty_random_moments(k2, lake):
     rng = random.Random(20)
     stop = threading.Event()
     sent = []
@@ -191,10 +189,10 @@ def test_killed_at_twenty_random_moments(lake):
     try:
         for _ in range(20):
             before = len(lake.numbers()) if Path(lake.settings.warehouse).exists() else 0
-            with lake.process() as child:
-                wait_until(lambda before=before: len(lake.numbers()) > before, "the writer commits")
-                time.sleep(rng.uniform(0, 1.0))  # the random moment itself
-                assert child.poll() is None
+            writer = k2("ingest", "trades", **lake.environment())
+            until(lambda before=before: len(lake.numbers()) > before, "the writer commits")
+            time.sleep(rng.uniform(0, 1.0))  # the random moment itself
+            assert writer.end(signal.SIGKILL) == KILLED
     finally:
         stop.set()
         sender.join()
@@ -202,17 +200,17 @@ def test_killed_at_twenty_random_moments(lake):
         lake.wait_for(sent)
 
 
-def test_a_writer_that_was_stopped_in_a_commit_loses_to_its_successor(lake):
+def test_a_writer_that_was_stopped_in_a_commit_loses_to_its_successor(k2, lake):
     lake.send_trades(range(1, 301))
-    with lake.process(K2_CRASH_AT="before-commit:stop:1") as stale:
-        wait_until(lambda: stopped(stale.pid), "the writer is stopped before its commit")
-        with lake.writing():
-            lake.wait_for(range(1, 301))
-        stale.send_signal(signal.SIGCONT)
-        lake.send_trades(range(301, 401))
-        lake.wait_for(range(1, 401), "the stale writer, which begins again, writes what came later")
-        stale.terminate()
-        assert stale.wait(20) == 0
+    stale = k2("ingest", "trades", **lake.environment(K2_CRASH_AT="before-commit:stop:1"))
+    until(lambda: stopped(stale.process.pid), "the writer is stopped before its commit")
+    with lake.writing():
+        lake.wait_for(range(1, 301))
+    stale.process.send_signal(signal.SIGCONT)
+    lake.send_trades(range(301, 401))
+    lake.wait_for(range(1, 401), "the stale writer, which begins again, writes what came later")
+    assert stale.events("writer.not_committed")[0]["outcome"] == "conflict"
+    assert stale.end() == 0
 
 
 def test_what_is_no_trade_is_laid_aside_with_its_bytes_and_the_rest_is_stored(lake):
@@ -238,29 +236,37 @@ def test_a_trade_that_comes_as_two_records_is_stored_once(lake):
         lake.wait_for(range(1, 200))
         lake.send_trades([7, 200])
         lake.wait_for(range(1, 201))
-    assert sum(LakeTable(open_catalog(lake.settings), TRADES).offsets().items().values()) == 251
+    assert sum(lake.table().offsets().items().values()) == 251
 
 
-def test_a_locked_catalogue_and_a_warehouse_that_takes_nothing_are_waited_for(lake):
-    data = Path(lake.settings.warehouse, "market_data", "trades", "data")
+def test_a_catalogue_that_is_locked_for_longer_than_its_time_out_is_waited_for(lake):
+    impatient = lake.settings.catalog_uri.partition("?")[0] + IMPATIENT
+    with locked(lake), lake.writing(catalog_uri=impatient) as failures:
+        until(lambda: lake.count("committed") is not None, "the writer begins")
+        lake.send_trades(range(1, 51))
+        time.sleep(1.0)  # the lock itself, which its start meets
+    with lake.writing(catalog_uri=impatient) as failures:
+        lake.wait_for(range(1, 51))
+        with locked(lake):
+            lake.send_trades(range(51, 101))
+            until(lambda: lake.count("unknown"), "a commit meets the lock")
+        lake.wait_for(range(1, 101))
+    assert failures == []
+
+
+@pytest.mark.parametrize("gone", ["data", "metadata"])
+def test_a_warehouse_that_is_away_is_waited_for(lake, gone):
+    folder = Path(lake.settings.warehouse, "market_data", "trades", gone)
     with lake.writing() as failures:
         lake.send_trades(range(1, 51))
         lake.wait_for(range(1, 51))
-        database = lake.settings.catalog_uri.removeprefix("sqlite:///").partition("?")[0]
-        locker = sqlite3.connect(database, isolation_level=None)
-        locker.execute("BEGIN EXCLUSIVE")
+        away = folder.rename(folder.with_name("away"))
+        folder.write_bytes(b"no folder")
         lake.send_trades(range(51, 101))
-        time.sleep(1.0)  # the lock itself
-        locker.execute("ROLLBACK")
-        locker.close()
+        until(lambda: lake.count("unknown"), "a commit meets what is away")
+        folder.unlink()
+        away.rename(folder)
         lake.wait_for(range(1, 101))
-        away = data.rename(data.with_name("away"))
-        data.write_bytes(b"no folder")
-        lake.send_trades(range(101, 151))
-        time.sleep(1.0)  # the outage itself
-        data.unlink()
-        away.rename(data)
-        lake.wait_for(range(1, 151))
     assert failures == []
 
 
@@ -268,9 +274,9 @@ def test_a_table_that_somebody_else_wrote_to_is_refused(lake):
     lake.send_trades(range(1, 11))
     with lake.writing():
         lake.wait_for(range(1, 11))
-    LakeTable(open_catalog(lake.settings), TRADES).iceberg.append(table_of([trade(11)]))
+    lake.table().iceberg.append(table_of([trade(11)]))
     with lake.writing() as failures:
-        wait_until(lambda: failures, "the writer refuses")
+        until(lambda: failures, "the writer refuses")
     assert "k2 repair trades" in str(failures[0])
 
 
@@ -278,12 +284,25 @@ def test_rows_that_kafka_deleted_unread_are_not_stepped_over(lake):
     lake.send_trades(range(1, 11))
     with lake.writing():
         lake.wait_for(range(1, 11))
-    table = LakeTable(open_catalog(lake.settings), TRADES)
+    table = lake.table()
     ahead = table.offsets().after({(lake.topic, 0): 1000})
     table.append(table_of([]), table.offsets(), ahead, table.seen())
     with lake.writing() as failures:
-        wait_until(lambda: failures, "the writer refuses")
+        until(lambda: failures, "the writer refuses")
     assert "k2 repair" in str(failures[0])
+
+
+@contextmanager
+def locked(lake):
+    """Hold the catalogue, as somebody who looks at it with another program may."""
+    database = sqlite3.connect(lake.settings.catalog_uri.removeprefix("sqlite:///").partition("?")[0], timeout=60)
+    database.isolation_level = None
+    database.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        database.execute("ROLLBACK")
+        database.close()
 
 
 def stopped(pid):
@@ -303,11 +322,11 @@ def record_at(lake, place):
 
 def read(lake, places):
     consumer = Consumer({"bootstrap.servers": lake.broker.bootstrap, "group.id": "test", "enable.auto.commit": False})
-    left = sum(consumer.get_watermark_offsets(place, timeout=10)[1] - place.offset for place in places)
+    left = sum(consumer.get_watermark_offsets(place, timeout=LONGEST_S)[1] - place.offset for place in places)
     consumer.assign(places)
     found = []
     while len(found) < left:
-        batch = consumer.consume(left - len(found), 10)
+        batch = consumer.consume(left - len(found), LONGEST_S)
         assert batch, "waited for what the broker has"
         found.extend(batch)
     consumer.close()
