@@ -16,7 +16,7 @@ from fullspan.stack.services.chromium import launch_options
 from fullspan.timeline import Timeline
 from suites.focus.blocks import first_sent
 from suites.focus.feed import fibre_of, metadata_of
-from suites.focus.machine import STOLEN_SHARE, Machine
+from suites.focus.machine import Machine
 from suites.focus.oracle import Fibre
 from suites.focus.outage import Remembered
 from suites.focus.picture import CHANNEL, LivePicture, View, choose_view, page_in, site_of
@@ -31,16 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Let tests of the instruments themselves be inconclusive on a machine whose host takes the processors away."""
+    """Let tests of the instruments themselves be inconclusive on a machine whose processors others take away."""
     machine = Machine()
     try:
         return (yield)
     except (AssertionError, TimeoutError) as error:
-        stolen = machine.stolen
-        if item.get_closest_marker("own_processors") is None or stolen <= STOLEN_SHARE:
+        if item.get_closest_marker("own_processors") is None or not (taken := machine.taken()):
             raise
-        took = f"the host took {100 * stolen:.0f} % of the processors' time"
-        raise Inconclusive(f"{took}, and meanwhile: {type(error).__name__}: {str(error)[:200]}") from error
+        raise Inconclusive(f"{taken}, and meanwhile: {type(error).__name__}: {str(error)[:200]}") from error
 
 
 @pytest.fixture(scope="session")

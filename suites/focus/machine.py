@@ -1,6 +1,10 @@
-"""Whether the machine was ours while we measured: where its host takes the processors away, lateness tells nothing."""
+"""Whether the machine was ours while we measured: where others have the processors, lateness tells nothing.
+
+Others are the host of a virtual machine, and all processes that belong to no run of fullspan and are not this one's.
+"""
 
 import dataclasses
+import os
 from pathlib import Path
 
 from fullspan.invariants import Finding
@@ -8,31 +12,86 @@ from fullspan.verdict import Verdict
 
 STOLEN_SHARE = 0.02
 """Of the processors' time; a machine that was left alone has none stolen."""
+FOREIGN_SHARE = 0.15
+"""Of the processors' time; the rest of a machine that was left alone takes a few percent of it."""
+_PROC = Path("/proc")
+_TAG = b"FULLSPAN_RUN="
+_INIT = 1
 _STEAL = 7
+_USER_NICE_SYSTEM = slice(0, 3)
 
 
 class Machine:
-    """What the host took of the processors since this was made; Linux counts it as steal time."""
+    """Who had the processors since this was made."""
 
     def __init__(self) -> None:
         self._began = _ticks()
+        self._ours_began = ours_ticks()
 
     @property
     def stolen(self) -> float:
-        """The share of all processors' time, 0 to 1."""
-        spent = [now - began for now, began in zip(_ticks(), self._began, strict=True)]
+        """The share of all processors' time that the host took, 0 to 1; Linux counts it as steal time."""
+        spent = self._spent()
         return spent[_STEAL] / max(1, sum(spent))
+
+    @property
+    def foreign(self) -> float:
+        """The share of all processors' time that processes had which are not ours, 0 to 1."""
+        spent, ours = self._spent(), ours_ticks() - self._ours_began
+        return max(0, sum(spent[_USER_NICE_SYSTEM]) - ours) / max(1, sum(spent))
+
+    def taken(self) -> str:
+        """Say who took the processors, if that is too much to judge how long something took; empty otherwise."""
+        if (stolen := self.stolen) > STOLEN_SHARE:
+            return f"the host took {100 * stolen:.0f} % of the processors' time"
+        if (foreign := self.foreign) > FOREIGN_SHARE:
+            return f"other programs took {100 * foreign:.0f} % of the processors' time"
+        return ""
 
     def judge(self, finding: Finding) -> Finding:
         """Return a finding on how long something took: one that fails on a machine that was not ours tells nothing."""
-        stolen = self.stolen
-        if finding.verdict is not Verdict.FAIL or stolen <= STOLEN_SHARE:
+        if finding.verdict is not Verdict.FAIL or not (taken := self.taken()):
             return finding
-        said = f"{finding.summary}; meanwhile the host took {100 * stolen:.0f} % of the processors' time"
-        return dataclasses.replace(finding, verdict=Verdict.INCONCLUSIVE, summary=said)
+        return dataclasses.replace(
+            finding, verdict=Verdict.INCONCLUSIVE, summary=f"{finding.summary}; meanwhile {taken}"
+        )
+
+    def _spent(self) -> list[int]:
+        return [now - began for now, began in zip(_ticks(), self._began, strict=True)]
+
+
+def ours_ticks() -> int:
+    """Return the processor time of all that is ours, in ticks: of runs, of this process, and of what that started.
+
+    A process that has ended is counted by its parent, so who started a part of a run is ours as well.
+    """
+    stats = {int(entry.name): stat for entry in _PROC.iterdir() if entry.name.isdecimal() and (stat := _stat(entry))}
+    ours = {os.getpid()}
+    while more := {pid for pid, (parent, _) in stats.items() if parent in ours} - ours:
+        ours |= more
+    runs = {pid for pid in stats if _tagged(pid)}
+    ours |= runs | {stats[pid][0] for pid in runs} - {_INIT}
+    return sum(stats[pid][1] for pid in ours if pid in stats)
+
+
+def _stat(process: Path) -> tuple[int, int] | None:
+    """Return a process's parent, and the ticks that it and its children which have ended have had."""
+    try:
+        fields = (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return None
+    return int(fields[1]), sum(int(ticks) for ticks in fields[11:15])
+
+
+def _tagged(pid: int) -> bool:
+    """Tell whether a process belongs to a run, which it inherits."""
+    try:
+        return any(entry.startswith(_TAG) for entry in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"))
+    except OSError:
+        return False
 
 
 def _ticks() -> list[int]:
     """Return user, nice, system, idle, iowait, irq, softirq and steal time of all processors, in ticks."""
-    line = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+    line = (_PROC / "stat").read_text(encoding="ascii").splitlines()[0]
     return [int(word) for word in line.split()[1:9]]
