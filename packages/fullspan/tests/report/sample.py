@@ -156,6 +156,18 @@ def events():
     yield at(46), "stack", "everything is down", {}
 
 
+def resources(components=("rabbitmq", "analyzer", "focus-server", "interrogator"), last_s=44):
+    """Return what the monitor measured once a second: the broker uses nothing while it hangs, and much after it."""
+    for second in range(10, last_s):
+        for place, component in enumerate(components):
+            hangs = place == 0 and HANG[0] < second < HANG[1]
+            after = place == 0 and HANG[1] <= second < HANG[1] + 2
+            sample = {"mono_ns": at(second), "component": component, "processes": 1}
+            sample["cpu_percent"] = 0.0 if hangs else 180.0 if after else 12.5 + 3 * np.sin(second + place)
+            sample |= {"memory_mb": 90.0 + 40 * place + second * (place == 1), "handles": 30 + second % 3 * place}
+            yield json.dumps(sample | {"threads": 6 + place, "disk_mb": 0.4 * second if place < 2 else 1300.0})
+
+
 def sample_bundle(folder: Path, verdict=Verdict.FAIL):
     bundle = Bundle.create(folder, "focus")
     lines = [Event(mono, WALL + mono - ZERO, kind, what, more).to_json() for mono, kind, what, more in events()]
@@ -239,6 +251,7 @@ def sample_bundle(folder: Path, verdict=Verdict.FAIL):
     seen.dump(bundle.observations_of(bad.nodeid))
     if verdict is Verdict.FAIL:
         bundle.write_violations(violations_of(bad.nodeid, [("During the hang", examined(seen))], seen, [hang()]))
+    (bundle.path / "resources.jsonl").write_text("\n".join(resources()) + "\n")
     log = folder / "analyzer.log"
     log.write_text(
         "".join(f"2026-11-21T08:03:{n:02} analyzer.line n={n}\n" for n in range(60)) + f"\x1b[31m{SCRIPT}\x1b[0m\n"

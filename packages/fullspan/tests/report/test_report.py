@@ -95,7 +95,7 @@ def test_a_recovery_is_a_table_with_never_and_empty_places(window, report):
 
 def test_latency_gaps_and_debt_lie_on_the_axis_of_the_faults(window, report):
     page = window.show(report)
-    pictures = page.locator("svg.lanes").all()
+    pictures = page.locator("svg[aria-label^='Timeline']").all()
     assert len(pictures) == 2, "the run, and the test in which something was broken"
     for picture in pictures:
         names = [name.text_content() for name in picture.locator("text.lane").all()]
@@ -113,6 +113,20 @@ def test_latency_gaps_and_debt_lie_on_the_axis_of_the_faults(window, report):
         assert all("2 never seen: 1-7/0/560 to 561" in title for title in lost)
         assert "pixel 5.66 s" in (picture.text_content() or "")
     assert window.said == []
+
+
+def test_what_components_used_lies_on_the_axis_of_the_faults(window, report):
+    page = window.show(report)
+    picture = page.locator("svg[aria-label='What the components used']")
+    lanes = picture.locator("text.lane").all_text_contents()
+    assert lanes == ["faults", "tests", "processor", "memory", "handles", "threads", "disk"]
+    assert picture.locator("path.line").count() == 5 * 4
+    assert picture.locator("title", has_text="rabbitmq, processor: 0 % to 180 %").count() == 1
+    whole = page.locator("svg[aria-label='Timeline of the run']")
+    assert picture.locator("rect.band").get_attribute("x") == whole.locator("rect.band").get_attribute("x")
+    page.locator("summary", has_text="In numbers").press("Enter")
+    row = page.locator("table.used tr", has_text="rabbitmq").inner_text().split("\t")
+    assert (row[0], row[2], row[4]) == ("rabbitmq", "180 %", "90 MB")
 
 
 def test_a_click_on_a_violation_shows_its_records_journey(window, report):

@@ -52,6 +52,8 @@ class Rule:
 
     y: float
     label: str
+    lift: float = 0.0
+    """How far above the line the value stands: the one of a row of its own is that of its top."""
 
 
 @dataclass(frozen=True, slots=True)

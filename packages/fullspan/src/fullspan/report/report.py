@@ -16,8 +16,9 @@ from fullspan.report import formats
 from fullspan.report.exercised import exercised
 from fullspan.report.journeys import shown_violations
 from fullspan.report.pictures import MOST_BYTES, pictures
+from fullspan.report.resources import MEASURES, read_resources, resource_table
 from fullspan.report.series import read_series
-from fullspan.report.swimlanes import Measured, Swimlanes, draw, draw_test
+from fullspan.report.swimlanes import Measured, Swimlanes, draw, draw_resources, draw_test
 from fullspan.timeline import Event, read_timeline
 from fullspan.verdict import Verdict
 
@@ -64,6 +65,7 @@ def _page(bundle: Bundle) -> dict[str, Any]:
     events = read_timeline(bundle.timeline.path)
     faults = [fault for test in tests for fault in test.faults]
     measured = [_measured(bundle, test) for test in tests]
+    samples = read_resources(bundle.path)
     room = [MOST_BYTES]
     return {
         "run": run,
@@ -84,6 +86,9 @@ def _page(bundle: Bundle) -> dict[str, Any]:
         "all_events": len(events),
         "recoveries": [(test, recovery) for test in tests for recovery in test.recoveries],
         "lanes": draw(events, tests, faults, _together(measured)),
+        "resources": draw_resources(events, tests, faults, samples),
+        "used": resource_table(samples),
+        "measures": [name for name, _ in MEASURES.values()],
         "close_ups": _close_ups(events, tests, measured),
         "has_gaps": any(one.series for one in measured),
         "zero": events[0].mono_ns if events else run.began_mono_ns,

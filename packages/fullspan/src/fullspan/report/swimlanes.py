@@ -8,10 +8,11 @@ from fullspan.bundle import DebtRecord, FaultRecord, TestRecord
 from fullspan.report.axis import GUTTER, RIGHT, WIDTH, Axis, Tick
 from fullspan.report.charts import debt_lane, gap_lane, latency_lane
 from fullspan.report.lane import CHARACTER, PAD, ROW, Bar, Dot, Lane
+from fullspan.report.resources import Samples, resource_lanes
 from fullspan.report.series import HopSeries
 from fullspan.timeline import Event
 
-__all__ = ["Measured", "Swimlanes", "draw", "draw_test"]
+__all__ = ["Measured", "Swimlanes", "draw", "draw_resources", "draw_test"]
 
 HEAD: Final = 34.0  # above the first lane, for the axis in UTC
 FOOT: Final = 26.0
@@ -50,11 +51,21 @@ def draw(
     events: Sequence[Event], tests: Sequence[TestRecord], faults: Sequence[FaultRecord], measured: Measured
 ) -> Swimlanes | None:
     """Lay the picture of a whole run out; None when nothing happened."""
+    return _picture(_axis_of(events, tests), events, tests, faults, measured) if events else None
+
+
+def draw_resources(
+    events: Sequence[Event], tests: Sequence[TestRecord], faults: Sequence[FaultRecord], samples: Sequence[Samples]
+) -> Swimlanes | None:
+    """Lay out what the components used, below the same faults and tests, on the axis of the whole run.
+
+    None when nothing was measured.
+    """
     if not events:
         return None
-    moments = [event.mono_ns for event in events]
-    moments += [moment for test in tests for moment in (test.began_mono_ns, test.ended_mono_ns)]
-    return _picture(_axis(min(moments), max(moments), events[0]), events, tests, faults, measured)
+    axis = _axis_of(events, tests)
+    lanes = resource_lanes(axis, samples)
+    return _laid_out(axis, [*_bar_lanes(axis, tests, faults), *lanes]) if lanes else None
 
 
 def draw_test(events: Sequence[Event], test: TestRecord, measured: Measured) -> Swimlanes | None:
@@ -65,6 +76,13 @@ def draw_test(events: Sequence[Event], test: TestRecord, measured: Measured) -> 
     axis = _axis(test.began_mono_ns - margin, test.ended_mono_ns + margin, events[0])
     within = [event for event in events if test.began_mono_ns <= event.mono_ns <= test.ended_mono_ns]
     return _picture(axis, within, [], test.faults, measured)
+
+
+def _axis_of(events: Sequence[Event], tests: Sequence[TestRecord]) -> Axis:
+    """Return the axis of a whole run."""
+    moments = [event.mono_ns for event in events]
+    moments += [moment for test in tests for moment in (test.began_mono_ns, test.ended_mono_ns)]
+    return _axis(min(moments), max(moments), events[0])
 
 
 def _axis(began_ns: int, ended_ns: int, zero: Event) -> Axis:
@@ -83,7 +101,11 @@ def _picture(
         gap_lane(axis, measured.series, measured.hops, events),
         debt_lane(axis, measured.debts, measured.hops),
     )
-    lanes = [*_bar_lanes(axis, tests, faults), *filter(None, charts), *_event_lanes(axis, events)]
+    return _laid_out(axis, [*_bar_lanes(axis, tests, faults), *filter(None, charts), *_event_lanes(axis, events)])
+
+
+def _laid_out(axis: Axis, lanes: Sequence[Lane]) -> Swimlanes:
+    """Put lanes below each other."""
     y = HEAD
     for lane in lanes:
         lane.y = y
