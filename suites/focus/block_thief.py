@@ -3,7 +3,7 @@
 import aio_pika
 import anyio
 
-THEFT_WITHIN_S = 8.0
+THEFT_WITHIN_S = 60.0
 
 
 async def steal_one_block(url: str, queue_name: str, group: int) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from fullspan.errors import Inconclusive
 from fullspan.faults import Fault, LeasedStack, Observed
 
-SAID_WITHIN_S = 20.0
+SAID_WITHIN_S = 60.0
 MARGIN = 64 * 2**20
 LARGEST = 4 * 2**30
 LIMIT = "FOCUS_MIN_FREE_BYTES"

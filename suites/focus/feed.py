@@ -8,7 +8,7 @@ from fullspan.errors import Inconclusive
 from fullspan.stack import Stack
 from suites.focus.oracle import Fibre
 
-FEED_WITHIN_S = 20.0
+FEED_WITHIN_S = 60.0
 
 
 def metadata_of(focus: FocusClient) -> LiveMetadata:

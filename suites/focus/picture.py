@@ -23,8 +23,8 @@ from suites.focus.strip import PictureRow, read_rows
 
 EXCHANGE = "prisma"
 SHOT_EVERY_S = 0.2
-LATEST_S = 15.0
-OPEN_WITHIN_MS = 15_000
+LATEST_S = 60.0
+OPEN_WITHIN_MS = 60_000
 NEIGHBOURS = (-1, 1, -2, 2)
 CHANNEL = 711
 """What a picture of one channel shows, when nothing else is asked for."""

@@ -55,7 +55,7 @@ def test_no_live_line_is_missing_while_mongodb_is_away(
     start = recordings.time_s(remembered.first) + 0.001
     between = (start, start + HISTORY_S)
     base = stack.endpoint("focus.http")
-    assert portal.call(first_good_answer, base, between, 30.0) is not None, "there is no history to lose"
+    assert portal.call(first_good_answer, base, between, 60.0) is not None, "there is no history to lose"
     viewer = Viewer(focus.configure(17, nfft=256, lines_per_second=20))
     end_watch = watching(portal, [viewer])
     began = time.monotonic()
@@ -64,7 +64,7 @@ def test_no_live_line_is_missing_while_mongodb_is_away(
         refusals = refused(base, between, down_s - 2 * REFUSED_WITHIN_S)
         states = focus.health().dependencies
     fault = faults.evidence[-1]
-    good = portal.call(first_good_answer, base, between, 20.0)
+    good = portal.call(first_good_answer, base, between, 60.0)
     profile = remembered.after(fault, {"historic view": {Phase.FIRST_GOOD: good}})
     evidence.finding(machine.judge(check(profile, {"historic view": {Phase.FIRST_GOOD: ANSWER_WITHIN_S}})))
     end_watch()

@@ -36,7 +36,7 @@ def test_an_existing_client_works_unchanged(
 ) -> None:
     assert stack.components["focus"].ports == {"http": 5000}
     with FocusClient(FOCUS) as focus, pymongo.MongoClient(MONGODB, timeoutMS=2000) as mongo:
-        wait_until(lambda: not focus.live_metadata().waiting, 20, "a live feed")
+        wait_until(lambda: not focus.live_metadata().waiting, RECORDED_WITHIN_S, "a live feed")
         live = focus.live_metadata()
         assert (live.prr, live.number_of_channels) == (1000.0, focus.channels().highest)
         who = httpx.get(f"{MANAGEMENT}/api/whoami", auth=GUEST).json()
@@ -64,7 +64,7 @@ def test_an_existing_client_works_unchanged(
 async def rows(host: str, port: int) -> int:
     """Count the rows of a recording, to its end."""
     count = 0
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with open_stream(host, port) as call:
             async for message in call:
                 count += len(message.row_index)

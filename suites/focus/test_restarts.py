@@ -19,8 +19,11 @@ from suites.focus.viewers import Viewer, contiguous, watching
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 CHANNELS = (1, 40, 90, 140, 200)
+WITHIN_S = 60.0
+"""Until what is waited for happens; how late it may be is asked by itself."""
 BACK_WITHIN_S = 5.0
-OLDEST_S = 3.0
+OLDEST_S = 10.0
+"""A row of another grid would be off by far more."""
 LINES = 20
 WaitUntil = Callable[[Callable[[], bool], float, str], None]
 
@@ -32,14 +35,14 @@ def test_no_viewer_misses_a_line_while_the_server_restarts(
     began = time.monotonic()
     with start_blocking_portal() as portal:
         end_watch = watching(portal, viewers)
-        wait_until(lambda: all(len(viewer.rows) > LINES for viewer in viewers), 10, "lines at all viewers")
+        wait_until(lambda: all(len(viewer.rows) > LINES for viewer in viewers), WITHIN_S, "lines at all viewers")
         evidence.say(f"the focus server restarts under {len(viewers)} viewers")
         with faults.active(Restart("focus")):
             pass
         living = {job.job_id for job in focus.jobs()}
         seen = [len(viewer.rows) for viewer in viewers]
         on = lambda: all(len(v.rows) > n + 2 * LINES for v, n in zip(viewers, seen, strict=True))  # noqa: E731
-        wait_until(on, 10, "lines that go on")
+        wait_until(on, WITHIN_S, "lines that go on")
         end_watch()
     evidence.finding(contiguous("lines over a restart of the server", viewers, began, time.monotonic(), 3 * LINES))
     touched = [viewer.job.job_id for viewer in viewers if viewer.broke_s or viewer.job.job_id not in living]
@@ -57,14 +60,14 @@ def test_jobs_are_back_on_their_ports_after_the_analyzer_is_killed(
     viewers = [Viewer(focus.configure(channel, nfft=256, lines_per_second=LINES)) for channel in CHANNELS]
     with start_blocking_portal() as portal:
         end_watch = watching(portal, viewers)
-        wait_until(lambda: all(len(viewer.rows) > LINES for viewer in viewers), 10, "lines at all viewers")
+        wait_until(lambda: all(len(viewer.rows) > LINES for viewer in viewers), WITHIN_S, "lines at all viewers")
         evidence.say("the analyzer is killed")
         killed = time.monotonic()
         with faults.active(Kill("analyzer")):
             pass
-        wait_until(lambda: all(viewer.broke_s for viewer in viewers), 10, "the broken streams were noticed")
+        wait_until(lambda: all(viewer.broke_s for viewer in viewers), WITHIN_S, "the broken streams were noticed")
         again = lambda: all(len(v.rows_between(max(v.broke_s), float("inf"))) > LINES for v in viewers)  # noqa: E731
-        wait_until(again, 20, "lines at all viewers again")
+        wait_until(again, WITHIN_S, "lines at all viewers again")
         end_watch()
     fault = faults.evidence[-1]
     first = [viewer.first_after(max(viewer.broke_s)) or float("inf") for viewer in viewers]

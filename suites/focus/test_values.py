@@ -17,7 +17,7 @@ from suites.focus.oracle import TOLERANCE_DB, Fibre, deviation_db
 NFFT_VALUES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 CHANNELS = (63, 72)  # of two block groups, with dead ones among them in the profile
 ROWS = 5
-GRACE_S = 15.0
+GRACE_S = 60.0
 
 
 async def first_messages(job: Job, rows: int) -> list[DataStream]:
