@@ -79,3 +79,11 @@ def fill(trades):
 def another(catalog):
     """The table as somebody else has it loaded."""
     return lambda: LakeTable(catalog, TRADES)
+
+
+@pytest.fixture
+def lake(one_kafka, tmp_path):
+    """A topic and a lake, with the writer in between."""
+    from .lake import Lake
+
+    return Lake(one_kafka, tmp_path)

@@ -1,137 +1,25 @@
 """The writer on a real Kafka: each record is stored once, whether it is killed, stopped, locked out or fed nonsense."""
 
+import errno
+import os
 import random
 import signal
-import sqlite3
+import subprocess
 import threading
 import time
-import uuid
-from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
-from k2.bus.codecs import Codec
-from k2.bus.kafka import dead_letters_of, ensure_topics
-from k2.errors import LakeError
-from k2.lake import TRADES, LakeTable
-from k2.lake.catalog import open_catalog
+from k2.bus.kafka import dead_letters_of
 from k2.lake.crash import CRASH_POINTS
-from k2.lake.figures import WriterFigures
-from k2.lake.ingest import run_writers
-from k2.schema import TRADE, Trade
-from k2.settings import IngestSettings
 
 from ..programs import LONGEST_S, until  # noqa: TID252
 from .conftest import table_of, trade
+from .lake import encoded
 
-IMPATIENT = "?timeout=0.3"
-"""For a writer that gives up soon to get at a locked catalogue; whoever looks at what it did is patient."""
 KILLED = -signal.SIGKILL
-
-
-def encoded(row):
-    return Codec(TRADE).encode(Trade(**{**row, "trade_conditions": tuple(row["trade_conditions"])}))
-
-
-class Lake:
-    """A topic of its own on the shared broker, and a lake in a folder of its own."""
-
-    def __init__(self, broker, folder):
-        self.broker = broker
-        self.settings = IngestSettings(
-            kafka_bootstrap=(broker.bootstrap,),
-            trades_topic=f"trades-{uuid.uuid4().hex[:8]}",
-            catalog_uri=f"sqlite:///{folder}/catalog.db?timeout=60",
-            warehouse=str(folder / "warehouse"),
-            flush_rows=100,
-            flush_s=0.2,
-            expire_commits=2,
-            compact_commits=7,
-            snapshot_keep_s=0.01,
-            candles_s=0,
-        )
-        self.topic = self.settings.trades_topic
-        self.catalog = open_catalog(self.settings)
-        ensure_topics(self.settings, [self.topic, dead_letters_of(self.topic)])
-        self.producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all"})
-
-    def send(self, values):
-        for number, value in enumerate(values):
-            self.producer.produce(self.topic, value, partition=number % 2)
-        assert self.producer.flush(LONGEST_S) == 0
-
-    def send_trades(self, numbers):
-        self.send([encoded(trade(number)) for number in numbers])
-
-    @contextmanager
-    def writing(self, **changes):
-        """A writer in this process, which ends with the block."""
-        stop, failures, self.figures = threading.Event(), [], WriterFigures()
-
-        def run():
-            try:
-                run_writers(self.settings.model_copy(update=changes), [TRADES], stop, self.figures)
-            except LakeError as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield failures
-        finally:
-            stop.set()
-            thread.join(LONGEST_S)
-            assert not thread.is_alive()
-
-    def environment(self, **more):
-        """What `k2 ingest` needs to be the writer of this lake."""
-        settings = self.settings
-        names = [
-            "trades_topic",
-            "catalog_uri",
-            "warehouse",
-            "flush_rows",
-            "flush_s",
-            "expire_commits",
-            "compact_commits",
-            "candles_s",
-            "snapshot_keep_s",
-        ]
-        told = {f"K2_{name.upper()}": str(getattr(settings, name)) for name in names}
-        return told | {"K2_KAFKA_BOOTSTRAP": self.broker.bootstrap} | more
-
-    def count(self, outcome):
-        """How many commits of the writer in this process ended so."""
-        return self.figures.registry.get_sample_value(
-            "k2_writer_commits_total", {"table": "trades", "outcome": outcome}
-        )
-
-    def table(self):
-        return LakeTable(self.catalog, TRADES)
-
-    def rows(self):
-        return self.table().iceberg.scan().to_arrow()
-
-    def numbers(self):
-        return Counter(self.rows().column("source_sequence").to_pylist())
-
-    def wait_for(self, numbers, why="all trades are in the table"):
-        """Wait until the table says that it has these numbers, then look whether it has each of them once."""
-        wanted = Counter(numbers)
-        until(lambda: wanted.keys() <= self.told(), why)
-        assert self.numbers() == wanted
-
-    def told(self):
-        ranges = self.table().seen().ranges("BINANCE:BTCUSDT")
-        return {number for first, last in ranges for number in range(first, last + 1)}
-
-
-@pytest.fixture
-def lake(one_kafka, tmp_path):
-    return Lake(one_kafka, tmp_path)
 
 
 def test_rows_are_what_was_sent_and_a_second_run_adds_nothing(lake):
@@ -240,14 +128,10 @@ def test_a_trade_that_comes_as_two_records_is_stored_once(lake):
 
 
 def test_a_catalogue_that_is_locked_for_longer_than_its_time_out_is_waited_for(lake):
-    impatient = lake.settings.catalog_uri.partition("?")[0] + IMPATIENT
-    with locked(lake), lake.writing(catalog_uri=impatient) as failures:
-        until(lambda: lake.count("committed") is not None, "the writer begins")
+    with lake.writing(catalog_uri=lake.impatient) as failures:
         lake.send_trades(range(1, 51))
-        time.sleep(1.0)  # the lock itself, which its start meets
-    with lake.writing(catalog_uri=impatient) as failures:
         lake.wait_for(range(1, 51))
-        with locked(lake):
+        with lake.locked():
             lake.send_trades(range(51, 101))
             until(lambda: lake.count("unknown"), "a commit meets the lock")
         lake.wait_for(range(1, 101))
@@ -270,6 +154,49 @@ def test_a_warehouse_that_is_away_is_waited_for(lake, gone):
     assert failures == []
 
 
+def test_a_full_disk_is_waited_for(lake, small_disk):
+    with lake.writing(warehouse=str(small_disk)) as failures:
+        lake.send_trades(range(1, 51))
+        until(lambda: lake.count("committed"), "the first commit")
+        ballast = filled(small_disk)
+        lake.send_trades(range(51, 101))
+        until(lambda: lake.count("unknown") > 1, "commits meet the full disk")
+        ballast.unlink()
+        lake.wait_for(range(1, 101))
+    assert failures == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of its own, of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a disk of its own can be mounted by root only")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def written(file, content):
+    try:
+        return file.write(content)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return 0
+
+
+def filled(folder):
+    """Fill a disk to its last byte."""
+    ballast = folder / "ballast"
+    content = bytes(2**23)
+    with ballast.open("wb", buffering=0) as file:
+        while content and (taken := written(file, content)):
+            content = content[taken:]
+    return ballast
+
+
 def test_a_table_that_somebody_else_wrote_to_is_refused(lake):
     lake.send_trades(range(1, 11))
     with lake.writing():
@@ -290,19 +217,6 @@ def test_rows_that_kafka_deleted_unread_are_not_stepped_over(lake):
     with lake.writing() as failures:
         until(lambda: failures, "the writer refuses")
     assert "k2 repair" in str(failures[0])
-
-
-@contextmanager
-def locked(lake):
-    """Hold the catalogue, as somebody who looks at it with another program may."""
-    database = sqlite3.connect(lake.settings.catalog_uri.removeprefix("sqlite:///").partition("?")[0], timeout=60)
-    database.isolation_level = None
-    database.execute("BEGIN EXCLUSIVE")
-    try:
-        yield
-    finally:
-        database.execute("ROLLBACK")
-        database.close()
 
 
 def stopped(pid):

@@ -49,7 +49,7 @@ def ensure_topics(
     from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-    client = AdminClient({**connection(settings), "log_level": 3})
+    client = AdminClient({**connection(settings), "log_level": 0})
     wanted = [
         NewTopic(
             topic,
