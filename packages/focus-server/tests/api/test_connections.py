@@ -62,9 +62,28 @@ def hasty(served, monkeypatch):
     return limits
 
 
+OPENED = []
+"""The writers of the connections of the test that runs."""
+
+
+@pytest.fixture(autouse=True)
+async def hang_up(anyio_backend):
+    """Close what a test has opened, however it ends: what it left open would be a later test's failure."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
+async def dial(port):
+    """Open a connection that is closed with the test; gives its reader and its writer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    OPENED.append(writer)
+    return reader, writer
+
+
 async def ask(port, request, until=b"}"):
     """Send bytes and read an answer's status, and its JSON body, and whether the server closed afterwards."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await dial(port)
     writer.write(request)
     with anyio.fail_after(WAIT_S):
         raw = await reader.read()
@@ -127,7 +146,7 @@ async def test_a_chunk_that_breaks_off_the_body_is_refused(served):
 
 async def test_a_silent_connection_is_closed_and_a_slow_one_told_so(served, hasty):
     hasty(head_s=0.5)
-    reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
+    reader, writer = await dial(served[1])
     with anyio.fail_after(WAIT_S):
         assert await reader.read() == b""
     writer.close()
@@ -138,7 +157,7 @@ async def test_a_silent_connection_is_closed_and_a_slow_one_told_so(served, hast
 
 async def test_dripping_bytes_do_not_renew_the_deadline(served, hasty):
     hasty(head_s=0.3)
-    reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
+    reader, writer = await dial(served[1])
     ended = asyncio.create_task(end_of(reader))
     with anyio.fail_after(WAIT_S):
         while not ended.done():
@@ -149,7 +168,7 @@ async def test_dripping_bytes_do_not_renew_the_deadline(served, hasty):
 
 
 async def test_the_second_request_of_a_connection_has_the_same_deadline(served, hasty):
-    reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
+    reader, writer = await dial(served[1])
     writer.write(ACK)
     with anyio.fail_after(WAIT_S):
         await reader.readuntil(b"{}")
@@ -161,7 +180,7 @@ async def test_the_second_request_of_a_connection_has_the_same_deadline(served, 
 
 
 async def test_an_idle_connection_is_kept_and_answered_again(served, hasty):
-    reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
+    reader, writer = await dial(served[1])
     with anyio.fail_after(WAIT_S):
         for _ in range(3):
             writer.write(ACK)
@@ -172,7 +191,7 @@ async def test_an_idle_connection_is_kept_and_answered_again(served, hasty):
 
 
 async def test_pipelined_requests_are_all_answered(served):
-    reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
+    reader, writer = await dial(served[1])
     writer.write(ACK * 20)
     with anyio.fail_after(WAIT_S):
         for _ in range(20):
@@ -182,12 +201,12 @@ async def test_pipelined_requests_are_all_answered(served):
 
 async def test_new_connections_displace_silent_ones_first_then_idle_ones(folder):
     async with running(folder, max_connections=8) as (server, port):
-        asked = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        asked = [await dial(port) for _ in range(4)]
         with anyio.fail_after(WAIT_S):
             for reader, writer in asked:
                 writer.write(ACK)
                 await reader.readuntil(b"{}")
-            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+            silent = [await dial(port) for _ in range(20)]
             ends = [asyncio.create_task(end_of(reader)) for reader, _ in silent]
             assert await asyncio.gather(*ends[:16]) == [b""] * 16
             for reader, writer in asked:  # they had asked something, so they are still there
@@ -216,7 +235,7 @@ async def test_when_all_are_busy_a_new_one_is_told_to_come_again(folder):
         b"POST /configure HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
     )
     async with running(folder, max_connections=8) as (server, port):
-        busy = [await asyncio.open_connection("127.0.0.1", port) for _ in range(8)]
+        busy = [await dial(port) for _ in range(8)]
         for _, writer in busy:
             writer.write(head)
         with anyio.fail_after(WAIT_S):
@@ -248,7 +267,7 @@ async def test_an_answer_that_is_not_taken_is_given_up(folder, monkeypatch):
 async def test_a_viewer_that_talks_too_much_is_closed(analyzer, served, monkeypatch):
     monkeypatch.setattr("focus_server.api.http._TALK_BYTES", 2000)
     analyzer.add_job()
-    reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
+    reader, writer = await dial(served[1])
     writer.write(UPGRADE)
     with anyio.fail_after(WAIT_S):
         await reader.readuntil(b"\r\n\r\n")
@@ -266,7 +285,7 @@ async def test_a_viewer_that_talks_too_much_is_closed(analyzer, served, monkeypa
 async def test_messages_of_a_viewer_are_thrown_away(analyzer, served):
     analyzer.add_job()
     server, port = served
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await dial(port)
     writer.write(UPGRADE)
     with anyio.fail_after(WAIT_S):
         await reader.readuntil(b"\r\n\r\n")
@@ -283,13 +302,13 @@ async def test_messages_of_a_viewer_are_thrown_away(analyzer, served):
 async def test_a_viewer_beyond_the_limit_is_told_so(analyzer, folder):
     analyzer.add_job()
     async with running(folder, max_viewers=2) as (_, port):
-        first = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        first = [await dial(port) for _ in range(2)]
         with anyio.fail_after(WAIT_S):
             for reader, writer in first:
                 writer.write(UPGRADE)
                 await reader.readuntil(b"\r\n\r\n")
             await analyzer.wait_for_streams()
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await dial(port)
             writer.write(UPGRADE)
             told = await reader.readuntil(b"too many viewers")
         assert b"All 2 viewers" in told

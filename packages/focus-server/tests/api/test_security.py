@@ -1,6 +1,7 @@
 """What the guard in front lets through and what not, for requests and WebSockets."""
 
 import asyncio
+import contextlib
 import json
 
 import httpx
@@ -40,9 +41,9 @@ async def test_other_hosts_are_not(address, host):
 
 async def test_two_hosts_are_none(address):
     reader, writer = await asyncio.open_connection(*address.split(":"))
-    writer.write(b"GET /ack HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
-    status = await reader.readline()
-    writer.close()
+    with contextlib.closing(writer):
+        writer.write(b"GET /ack HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+        status = await reader.readline()
     assert status.split()[1] in {b"400", b"403"}
 
 
@@ -107,10 +108,10 @@ async def test_a_body_that_never_comes_is_given_up(address, monkeypatch):
     head = (
         b"POST /configure HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
     )
-    writer.write(head)
-    async with asyncio.timeout(60):
-        status = await reader.readline()
-    writer.close()
+    with contextlib.closing(writer):
+        writer.write(head)
+        async with asyncio.timeout(60):
+            status = await reader.readline()
     assert status.split()[1] == b"408"
 
 
