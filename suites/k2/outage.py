@@ -6,7 +6,7 @@ the outage, when the API first said that something is wrong, and when it was rea
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +14,6 @@ import httpx
 
 from fullspan.clients.call import http_options
 from fullspan.invariants import Finding
-from fullspan.ledger import Observation
 from fullspan.recovery import Phase, RecoveryProfile
 from fullspan.verdict import Verdict
 from suites.k2.pipeline import Pipeline
@@ -99,11 +98,8 @@ class Outage:
         """Tell whether the API has said since the beginning that it is not ready."""
         return self._readiness.since(NOT_READY, self._began_ns) is not None
 
-    def over(self, kafka: Iterable[Observation], since: Mapping[str, int]) -> tuple[RecoveryProfile, Finding]:
-        """Wait until the API is ready and has all that was due at the end; `since` is the last number before.
-
-        Return how long each layer took, and what readiness showed.
-        """
+    def over(self) -> tuple[RecoveryProfile, Finding]:
+        """Wait until the API is ready and has what was due; return how long that took, and what readiness showed."""
         complete_ns = self._complete()
         self._pipeline.wait(
             lambda: self._readiness.since(READY, self._ended_ns) is not None, READY_WITHIN_S, "the API is ready"
@@ -111,14 +107,8 @@ class Outage:
         told_ns = self._readiness.since(NOT_READY, self._began_ns)
         told_ns = told_ns if told_ns is not None and told_ns <= self._ended_ns else None
         ready_ns = self._readiness.since(READY, self._ended_ns)
-        due = {
-            key_of(symbol, number)
-            for symbol, last in self._due.items()
-            for number in range(since[symbol] + 1, last + 1)
-        }
-        first = [each.seen_ns for each in kafka if each.key in due]
         layers: dict[str, dict[Phase, int | None]] = {
-            "kafka": {Phase.COMPLETE: max([self._ended_ns, *first])},
+            "kafka": {Phase.COMPLETE: self._in_kafka()},
             "api": {Phase.DETECTED: told_ns, Phase.FRESH: ready_ns, Phase.COMPLETE: complete_ns},
         }
         if not self._stale:
@@ -134,6 +124,20 @@ class Outage:
                 return None
             time.sleep(ASK_S)
         return time.monotonic_ns()
+
+    def _in_kafka(self) -> int | None:
+        """Return when the last trade that was due was first seen in Kafka; None when one never was."""
+        first: dict[str, int] = {}
+        for seen in self._pipeline.ledger.observations("kafka"):
+            first.setdefault(seen.key, seen.seen_ns)
+        due = [
+            key_of(symbol, number)
+            for symbol, last in self._due.items()
+            for number in range(self._pipeline.since[symbol] + 1, last + 1)
+        ]
+        if any(key not in first for key in due):
+            return None
+        return max([self._ended_ns, *(first[key] for key in due)])
 
     def _judged(self, profile: RecoveryProfile, told_ns: int | None) -> Finding:
         back_s = profile.seconds("api", Phase.FRESH)

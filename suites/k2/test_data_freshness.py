@@ -29,6 +29,7 @@ EVERY_S = 0.2
 BUSY = 5.0
 """Processes that wait for each processor: more than the stack itself and its observers are."""
 ANSWERS = 60
+TODAY_MS = 388
 ASKED = 600
 LIMIT_A_SECOND = 100
 
@@ -57,6 +58,13 @@ class Newest:
         return observed(self.name, row_of(trade), moment, not_before_ns)
 
 
+def blame_a_busy_machine(what: str) -> None:
+    """Say that a time tells nothing, when so much else wants the processors; return when it does not."""
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    if load > BUSY:
+        raise Inconclusive(f"At present {what}, and {load:.0f} processes wait for each processor of this machine.")
+
+
 @pytest.mark.demo
 @pytest.mark.parametrize(
     "recent",
@@ -76,9 +84,8 @@ def test_trades_are_in_the_api_within_two_seconds(pipeline: Pipeline, evidence: 
     )
     evidence.finding(freshness.check(examined, {newest.name: 1}))
     good = p99 * 1e9 < FRESH_NS
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    if not good and load > BUSY:
-        raise Inconclusive(f"p99 is {p99:.2f} s, but {load:.0f} processes wait for each processor of this machine.")
+    if not good:
+        blame_a_busy_machine(f"p99 is {p99:.2f} s")
     summary = f"{len(seen):,} trades: p50 {p50:.2f} s, p99 {p99:.2f} s, at most {FRESH_NS / 1e9:g} s are allowed"
     evidence.finding(Finding("p99 of freshness", Verdict.PASS if good else Verdict.FAIL, summary, len(seen)))
     evidence.require()
@@ -122,7 +129,9 @@ def test_the_api_answers_soon(pipeline: Pipeline, evidence: Evidence) -> None:
         took_ms.append((time.perf_counter() - began) * 1000)
     evidence.figures("GET /v1/trades?limit=100", took_ms, "ms")
     median = sorted(took_ms)[len(took_ms) // 2]
-    assert median < 388, "the median that users have today"
+    if median >= TODAY_MS:
+        blame_a_busy_machine(f"the median is {median:.0f} ms")
+    assert median < TODAY_MS, "the median that users have today"
     evidence.finding(Finding("answers", Verdict.PASS, f"median {median:.1f} ms of {ANSWERS}", ANSWERS))
     evidence.require()
 
