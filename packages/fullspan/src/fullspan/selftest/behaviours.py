@@ -1,9 +1,11 @@
 """How a stage of the double goes wrong, as real programs do: each behaviour sees one stream and passes it on, or not.
 
 A behaviour returns what the stage sends on for each record that it gets, with the seconds that the stage first waits.
+It also says what becomes of a call that brings a record, and whether what the stage shows is called old.
 """
 
 import struct
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -11,10 +13,15 @@ from typing import Final, TypeAlias
 
 from fullspan.selftest.line import Line
 
-__all__ = ["BEHAVIOURS", "HELD_S", "Behaviour", "Sent"]
+__all__ = ["BEHAVIOURS", "HELD_S", "STALE_AFTER_S", "Behaviour", "Sent"]
 
 HELD_S: Final = 6.0
 """How long what is late is held back, s: beyond the limit of lateness by more than a busy machine delays."""
+STALE_AFTER_S: Final = 3.0
+"""How old the newest record that a stage shows may be before it has to say so, s."""
+OUTAGE_S: Final = 2.0  # what comes later than that comes from an outage
+TAKEN_UNTOLD: Final = 5  # the call that is done, and whose answer is lost
+LOST_UNTOLD: Final = 15  # the call that is lost itself
 AT: Final = 20  # the record at which something happens once
 BATCH: Final = 10
 
@@ -31,6 +38,18 @@ class Behaviour:
     def close(self) -> Sent:
         """Return what is sent on before the mark of the stream's end."""
         return ()
+
+    def takes(self, seq: int, again: bool) -> bool:
+        """Tell whether a call brings its record in; one that was made before adds nothing to it."""
+        return not again
+
+    def answers(self, seq: int) -> bool:
+        """Tell whether a call is answered; else its connection is closed, and whoever called knows nothing."""
+        return True
+
+    def is_called_stale(self, age_s: float) -> bool:
+        """Tell whether what is shown is called old, when the newest record is that old, s."""
+        return age_s > STALE_AFTER_S
 
 
 class LosesOne(Behaviour):
@@ -354,6 +373,72 @@ class LosesAndDoubles(Behaviour):
             yield 0.0, line
 
 
-_ALL: Final[tuple[type[Behaviour], ...]] = (Behaviour, *Behaviour.__subclasses__())
+class StaysBehind(Behaviour):
+    """Never works off what an outage has left: from then on everything comes seconds late, also after the heal."""
+
+    def __init__(self) -> None:
+        self._behind = False
+
+    def take(self, line: Line) -> Sent:
+        age_s = (time.time_ns() - line.due_ns) / 1e9
+        self._behind = self._behind or age_s > OUTAGE_S
+        yield max(0.0, HELD_S - age_s) if self._behind else 0.0, line
+
+
+class CallsOldFresh(Behaviour):
+    """Shows an old picture as if it were live."""
+
+    def is_called_stale(self, age_s: float) -> bool:
+        return False
+
+
+class CallsFreshOld(Behaviour):
+    """Says that its picture is old, whatever it shows."""
+
+    def is_called_stale(self, age_s: float) -> bool:
+        return True
+
+
+class LosesAnswers(Behaviour):
+    """Answers of two calls are lost: one was done, one was not. That is no defect; who called has to live with it."""
+
+    def takes(self, seq: int, again: bool) -> bool:
+        return not again and seq != LOST_UNTOLD
+
+    def answers(self, seq: int) -> bool:
+        return seq not in (TAKEN_UNTOLD, LOST_UNTOLD)
+
+
+class LosesAnswered(LosesAnswers):
+    """Beside those it loses a record that it has said it took."""
+
+    def takes(self, seq: int, again: bool) -> bool:
+        return super().takes(seq, again) and seq != AT
+
+
+class DoesTwice(LosesAnswers):
+    """Does again what is asked again because the answer was lost."""
+
+    def takes(self, seq: int, again: bool) -> bool:
+        return seq != LOST_UNTOLD
+
+
+class NeverAnswers(Behaviour):
+    """Takes nothing and answers nobody."""
+
+    def takes(self, seq: int, again: bool) -> bool:
+        return False
+
+    def answers(self, seq: int) -> bool:
+        return False
+
+
+def _all_of(kind: type[Behaviour]) -> Iterator[type[Behaviour]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from _all_of(narrower)
+
+
+_ALL: Final[tuple[type[Behaviour], ...]] = tuple(_all_of(Behaviour))
 BEHAVIOURS: Final[Mapping[str, type[Behaviour]]] = MappingProxyType({found.__name__: found for found in _ALL})
 """All behaviours by name; `Behaviour` is the right one."""

@@ -7,21 +7,34 @@ from typing import Final
 
 from fullspan.faults import Bandwidth, Blackhole, Hang, Kill, Latency, Reset, Restart, Stall, Stop
 from fullspan.faults.base import Fault
-from fullspan.invariants.streaming import Checker, Conservation, GapFree, MonotonicWatermark, NoInvention
+from fullspan.invariants.streaming import (
+    BoundedRecovery,
+    Checker,
+    Conservation,
+    GapFree,
+    MonotonicWatermark,
+    NoInvention,
+    ShownStale,
+)
 from fullspan.ledger import Kind
 from fullspan.selftest.defect import Defect, Diagnosis
 from fullspan.selftest.tap import AMOUNT, WATERMARK
 from fullspan.verdict import Verdict
 
 __all__ = [
+    "CALLED",
+    "CALLER",
     "FAULTS",
     "IDLE",
     "IDLE_FAULT",
     "LOOKED_TOO_LATE",
+    "NOT_RECOVERED",
+    "OUTAGE",
     "PLANTED",
     "STAGES",
     "STREAMED",
     "UNSURE",
+    "VIEWS",
     "PlantedFault",
     "Streamed",
     "broken",
@@ -29,6 +42,7 @@ __all__ = [
 
 SYSTEM: Final = "double"
 STAGES: Final = ("source", "relay", "store", "screen")
+CALLER: Final = "caller"
 LATENCY_MS: Final = 6_000.0
 
 
@@ -117,6 +131,30 @@ STREAMED: Final = (
               lambda: Conservation(STAGES, AMOUNT)),
     _streamed("screen", "hole", "LosesOne", "a number is left out between two others", lambda: GapFree(STAGES)),
 )  # fmt: skip
+
+
+OUTAGE: Final = "relay-store"
+"""The link that is held back while views are looked at, and from which everything must recover."""
+NOT_RECOVERED: Final = (
+    Defect("never-recovered", SYSTEM, "store", "an outage is over, and it stays seconds behind for good",
+           broken("store", BoundedRecovery.name)),
+    "StaysBehind",
+)  # fmt: skip
+VIEWS: Final = tuple(
+    (Defect(name, SYSTEM, "screen", story, broken("screen", ShownStale.name)), behaviour)
+    for name, behaviour, story in (
+        ("stale-hidden", "CallsOldFresh", "nothing new comes, and it shows the old as if it were live"),
+        ("fresh-denied", "CallsFreshOld", "it says that it shows something old while all of it is new"),
+    )
+)
+"""Defects of what a view says of itself."""
+CALLED: Final = (
+    _planted("source", "answered-and-lost", "LosesAnswered",
+             "calls of unknown outcome hide one that was answered, and lost", MISSING),
+    _planted("source", "done-twice", "DoesTwice", "a call without an answer is repeated, and done twice", DUPLICATE),
+    (Defect("all-unknown", SYSTEM, "source", "no call is answered, and nothing comes of any", UNSURE), "NeverAnswers"),
+)  # fmt: skip
+"""Defects of calls whose outcome is not always known; two of every stream's are unknown, which is no defect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,10 @@ def run_selftest(tell: Tell, *, full: bool, clean: int) -> Matrix:
             results += doubles.planted((), clean=min(AT_ONCE, clean - done))
         tell("streaming checkers look for what they alone can see")
         results += doubles.streamed()
+        tell("records are sent by calls, of which not all are answered")
+        results += doubles.called()
+        tell("a link is held back until all that is shown is old, and everything must recover")
+        results += doubles.recovered()
         tell("what nobody can tell is brought about")
         results += doubles.unsure()
         for planted in faults:

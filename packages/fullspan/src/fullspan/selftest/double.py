@@ -1,10 +1,18 @@
 """The double: a small streaming system of real processes, whose stages go wrong on order.
 
 Each stage is a process that reads lines from the stage before over TCP and sends them to all who ask. The first one
-makes streams of records when told to. The first line that a client sends says what it wants: `WATCH`, all that passes
-from then on; `SHOWN STREAM`, what passed so far of a stream; `START STREAM COUNT INTERVAL_S`, a new stream (the first
-stage only); `PLANT STREAM BEHAVIOUR`, that the stage goes wrong with a stream. It is answered with `OK`. A stage that
-loses its source connects again; what was sent meanwhile it has missed, as anything does that is not built to survive.
+makes streams of records when told to. The first line that a client sends says what it wants, and is answered with `OK`:
+
+WATCH                            all that passes from then on
+SHOWN STREAM                     what passed so far of a stream
+LOOK STREAM                      the newest record of it, and whether that is STALE or FRESH, as a view shows it
+PLANT STREAM BEHAVIOUR           that the stage goes wrong with a stream
+START STREAM COUNT INTERVAL_S    a new stream (this and the following: of the first stage only)
+PUT STREAM SEQ DUE_NS            one record of a stream that somebody else makes
+END STREAM COUNT                 its end
+
+A stage that loses its source connects again; what was sent meanwhile it has missed, as anything does that is not built
+to survive.
 """
 
 import argparse
@@ -30,8 +38,10 @@ class Stage:
     def __init__(self, upstream: tuple[str, int] | None) -> None:
         self._upstream = upstream
         self._planted: dict[str, Behaviour] = {}
+        self._called: set[tuple[str, int]] = set()
         self._queues: dict[str, asyncio.Queue[Line]] = {}
         self._shown: dict[str, list[bytes]] = {}
+        self._newest: dict[str, Line] = {}
         self._watchers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -60,8 +70,15 @@ class Stage:
                 self._planted[words[1]] = BEHAVIOURS[words[2]]()
             elif words[:1] == ["SHOWN"]:
                 writer.writelines(self._shown.get(words[1], []))
+            elif words[:1] == ["LOOK"]:
+                writer.writelines(self._look(words[1]))
             elif words[:1] == ["START"] and self._upstream is None:
                 self._begin(self._make(words[1], int(words[2]), float(words[3])))
+            elif words[:1] == ["PUT"] and self._upstream is None:
+                if not self._put(Line.right(words[1], int(words[2]), int(words[3]))):
+                    return
+            elif words[:1] == ["END"] and self._upstream is None:
+                self._take(Line(words[1], int(words[2]), time.time_ns(), 0.0, "", end=True))
             writer.write(b"OK\n" if words else b"")
             await writer.drain()
         except (ConnectionError, KeyError, IndexError, ValueError) as error:
@@ -79,6 +96,24 @@ class Stage:
             await asyncio.sleep(max(0.0, (due_ns - time.time_ns()) / 1e9))
             self._take(Line.right(stream, seq, due_ns))
         self._take(Line(stream, count, time.time_ns(), 0.0, "", end=True))
+
+    def _put(self, line: Line) -> bool:
+        """Take a call in, or not, as the stream's behaviour is; tell whether it is answered."""
+        behaviour = self._planted.get(line.stream) or Behaviour()
+        again = (line.stream, line.seq) in self._called
+        if behaviour.takes(line.seq, again):
+            self._called.add((line.stream, line.seq))
+            self._take(line)
+        return behaviour.answers(line.seq)
+
+    def _look(self, stream: str) -> list[bytes]:
+        """Show the newest record of a stream, and say whether it is old; nothing when there is none yet."""
+        newest = self._newest.get(stream)
+        if newest is None:
+            return []
+        age_s = (time.time_ns() - newest.due_ns) / 1e9
+        stale = (self._planted.get(stream) or Behaviour()).is_called_stale(age_s)
+        return [newest.to_json(), b"STALE\n" if stale else b"FRESH\n"]
 
     async def _follow(self, host: str, port: int) -> None:
         """Read what the stage before sends, over as many connections as it takes."""
@@ -118,6 +153,8 @@ class Stage:
     def _tell(self, line: Line) -> None:
         data = line.to_json()
         self._shown.setdefault(line.stream, []).append(data)
+        if not line.end:
+            self._newest[line.stream] = line
         for writer in list(self._watchers):
             if writer.transport.get_write_buffer_size() > MOST_WAITING:
                 self._watchers.discard(writer)

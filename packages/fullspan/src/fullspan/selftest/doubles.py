@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from os import getpid
 from pathlib import Path
@@ -13,25 +13,32 @@ from typing import Final
 import anyio
 
 from fullspan.errors import StackError
-from fullspan.faults import Faults, Latency
+from fullspan.faults import Faults, Latency, Stall
 from fullspan.invariants import Finding
-from fullspan.invariants.streaming import sweep
-from fullspan.ledger import Journey, Ledger, Moment, Stage, reconcile
+from fullspan.invariants.streaming import BoundedRecovery, ShownStale, sweep
+from fullspan.ledger import Journey, Ledger, Moment, Outcome, Stage, reconcile
 from fullspan.ledger.hops import HopRunner
+from fullspan.selftest.behaviours import STALE_AFTER_S
 from fullspan.selftest.catalogue import (
+    CALLED,
+    CALLER,
     IDLE,
     IDLE_FAULT,
     LOOKED_TOO_LATE,
+    NOT_RECOVERED,
+    OUTAGE,
     PLANTED,
     STAGES,
     STREAMED,
+    VIEWS,
     PlantedFault,
     Streamed,
 )
 from fullspan.selftest.defect import NO_ALARM, Defect, Diagnosis, Result
 from fullspan.selftest.diagnosis import diagnose
 from fullspan.selftest.line import Line
-from fullspan.selftest.tap import LineTap, observation_of, tell
+from fullspan.selftest.tap import LineTap, call, observation_of, tell
+from fullspan.selftest.views import Views
 from fullspan.settings import Settings
 from fullspan.stack import Stack, open_stack
 from fullspan.stack.load import project_here
@@ -48,6 +55,10 @@ ENDED_WITHIN_S: Final = 30.0
 AGAIN_S: Final = 2.0
 POLL_S: Final = 0.02
 FIRST_S: Final = 0.3  # records pass before a fault, and after it
+CALLS: Final = 30
+WITHIN_NS: Final = 3_000_000_000
+STALE_AFTER_NS: Final = round(STALE_AFTER_S * 1e9)
+GRACE_NS: Final = 1_000_000_000
 CLEAN: Final = Defect("clean", "double", "nowhere", "nothing is planted", NO_ALARM)
 
 
@@ -81,15 +92,84 @@ class Doubles:
         self._tell([(one.defect.where, f"PLANT {stream} {one.behaviour}") for stream, one in streams.items()])
         ledgers = self._send([*streams, without])
         findings = [(one.defect, sweep([one.make()], ledgers[stream])[0]) for stream, one in streams.items()]
-        clean = sweep([one.make() for one in chosen], ledgers[without])
-        # All of them looked at one and the same stream: that is one run without a defect, not several.
-        worst = min(
-            clean, key=lambda finding: (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS).index(finding.verdict)
-        )
+        return _judged(findings, sweep([one.make() for one in chosen], ledgers[without]))
+
+    def called(self, chosen: Sequence[tuple[Defect, str]] = CALLED) -> list[Result]:
+        """Send records by calls, of which some are never answered: each with its defect, and one stream without.
+
+        What was not answered is called once more: neither the first time nor the second tells what became of it.
+        """
+        self.runner.ledger = Ledger()
+        streams = {self._name(): one for one in (*chosen, (CLEAN, "LosesAnswers"))}
+        self._tell([("source", f"PLANT {stream} {behaviour}") for stream, (_, behaviour) in streams.items()])
+        callers = {stream: Ledger() for stream in streams}
+        anyio.run(self._call_all, callers)
+        self._tell([("source", f"END {stream} {CALLS}") for stream in streams])
+        self._wait(lambda: self._over(streams), f"the end of {len(streams)} streams")
+        seen = self._seen(streams)
+        for stream, ledger in seen.items():
+            ledger.observe_all(callers[stream].observations(CALLER))
         return [
-            Result(defect, _found(finding), f"{finding.name}: {finding.summary}")
-            for defect, finding in [*findings, (CLEAN, worst)]
+            _result(defect, seen[stream], stream, CALLS, (CALLER, *STAGES)) for stream, (defect, _) in streams.items()
         ]
+
+    async def _call_all(self, callers: Mapping[str, Ledger]) -> None:
+        address = self.stack.endpoint("source")
+        for stream, ledger in callers.items():
+            for seq in range(CALLS):
+                line = Line.right(stream, seq, time.time_ns())
+                order = f"PUT {stream} {seq} {line.due_ns}"
+                answered = await call(address, order) or await call(address, order)
+                outcome = Outcome.SEEN if answered else Outcome.UNKNOWN
+                ledger.observe(replace(observation_of(CALLER, line, Moment.now()), outcome=outcome))
+
+    def recovered(self) -> list[Result]:
+        """Hold a link back until all that is shown is old, and look on after it.
+
+        Everything must recover, and a view must say that it is old when it is: in a stream each that does not, and in
+        one that does.
+        """
+        self.runner.ledger = Ledger()
+        planted = {self._name(): one for one in (NOT_RECOVERED, *VIEWS)}
+        streams = [*planted, without := self._name()]
+        self._tell([(defect.where, f"PLANT {stream} {kind}") for stream, (defect, kind) in planted.items()])
+        views = Views(self.stack.endpoint("source"), self.stack.endpoint("screen"), streams, GRACE_NS)
+        with Faults(self.stack, Timeline(self.folder / "timeline.jsonl")) as faults:
+            self._wait(lambda: views.go_on(fresh_ns=STALE_AFTER_NS - GRACE_NS), "fresh records at the screen")
+            with faults.active(Stall(OUTAGE)):
+                views.mark()
+                old_ns = STALE_AFTER_NS + GRACE_NS
+                # Records of the outage itself must grow old in it too: what comes in time has nothing to recover from.
+                self._wait(lambda: views.go_on(stale_ns=old_ns) and views.made_for(old_ns), "old records at the screen")
+            evidence = faults.evidence[-1]
+            due_ns = evidence.healed_mono_ns + WITHIN_NS
+            self._wait(lambda: views.go_on() and self._seen_since(due_ns, streams), "records after the outage")
+        self._tell([("source", f"END {stream} {views.count}") for stream in streams])
+        if evidence.verdict is not Verdict.PASS:
+            useless = Diagnosis(evidence.verdict)
+            return [Result(defect, useless, evidence.reason) for defect, _ in planted.values()]
+        seen = self._seen(streams)
+        recovery = {
+            stream: sweep([BoundedRecovery(STAGES, [evidence], WITHIN_NS, LATE_AFTER_NS)], seen[stream])
+            for stream in streams
+        }
+        shown = {
+            stream: sweep([ShownStale(["screen"], STALE_AFTER_NS, GRACE_NS)], views.looks[stream]) for stream in streams
+        }
+        findings = [
+            (defect, (recovery if defect is NOT_RECOVERED[0] else shown)[stream][0])
+            for stream, (defect, _) in planted.items()
+        ]
+        return _judged(findings, [*recovery[without], *shown[without]])
+
+    def _seen_since(self, since_ns: int, streams: Iterable[str]) -> bool:
+        """Tell whether every stage has sent a record of every stream since a moment, CLOCK_MONOTONIC, ns."""
+        return all(
+            {seen.stream for seen in self.runner.ledger.observations(hop) if seen.seen_ns >= since_ns}.issuperset(
+                streams
+            )
+            for hop in STAGES
+        )
 
     def fault(self, planted: PlantedFault) -> Result:
         """Have a fault on while a stream passes."""
@@ -198,13 +278,23 @@ def _found(finding: Finding) -> Diagnosis:
     return Diagnosis(Verdict.FAIL, frozenset({finding.name}), finding.first_bad_hop)
 
 
-def _result(defect: Defect, ledger: Ledger, stream: str, count: int) -> Result:
+def _judged(findings: Iterable[tuple[Defect, Finding]], clean: Iterable[Finding]) -> list[Result]:
+    """Return the results of findings about planted defects, and of several about one stream without any."""
+    # All of these looked at one and the same stream: that is one run without a defect, not several.
+    worst = min(clean, key=lambda finding: (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS).index(finding.verdict))
+    return [
+        Result(defect, _found(finding), f"{finding.name}: {finding.summary}")
+        for defect, finding in [*findings, (CLEAN, worst)]
+    ]
+
+
+def _result(defect: Defect, ledger: Ledger, stream: str, count: int, stages: Sequence[str] = STAGES) -> Result:
     """Compare what was seen of a stream with what must be: every record at every stage, with its content, in time."""
     journeys = [
-        Journey(line.key, [Stage(hop, [line.key], line.digest, TOLERANCE) for hop in STAGES])
+        Journey(line.key, [Stage(hop, [line.key], line.digest, TOLERANCE) for hop in stages])
         for line in (Line.right(stream, seq, 0) for seq in range(count))
     ]
-    found, said = diagnose(reconcile(ledger, journeys, LATE_AFTER_NS), 1, STAGES)
+    found, said = diagnose(reconcile(ledger, journeys, LATE_AFTER_NS), 1, stages)
     return Result(defect, found, said)
 
 

@@ -14,7 +14,7 @@ from fullspan.ledger import Moment, Observation
 from fullspan.ledger.hops.hop import BackgroundHop
 from fullspan.selftest.line import Line, right_value
 
-__all__ = ["AMOUNT", "WATERMARK", "LineTap", "observation_of", "tell"]
+__all__ = ["AMOUNT", "WATERMARK", "LineTap", "call", "observation_of", "tell"]
 
 AGAIN_S: Final = 0.02
 ANSWER_S: Final = 10.0
@@ -95,17 +95,29 @@ async def tell(address: str, order: str) -> list[bytes]:
 
     Raises StackError when the stage cannot be reached, or does not obey.
     """
+    answer = await _ask(address, order)
+    if answer[-1:] != [b"OK\n"]:
+        raise StackError(f"The stage at {address} did not obey {order!r}: {b''.join(answer).decode().strip()}")
+    return answer[:-1]
+
+
+async def call(address: str, order: str) -> bool:
+    """Give a stage an order and tell whether it was answered; when not, nobody knows whether it was obeyed.
+
+    Raises StackError when the stage cannot be reached.
+    """
+    return await _ask(address, order) == [b"OK\n"]
+
+
+async def _ask(address: str, order: str) -> list[bytes]:
     parts = urlsplit(address)
     try:
         with anyio.fail_after(ANSWER_S):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
             try:
                 writer.write(f"{order}\n".encode())
-                answer = (await reader.read()).splitlines(keepends=True)
+                return (await reader.read()).splitlines(keepends=True)
             finally:
                 writer.close()
     except (OSError, TimeoutError) as error:
         raise StackError(f"The stage at {address} was told {order!r} and did not answer: {error!r}.") from error
-    if answer[-1:] != [b"OK\n"]:
-        raise StackError(f"The stage at {address} did not obey {order!r}: {b''.join(answer).decode().strip()}")
-    return answer[:-1]
