@@ -2,8 +2,9 @@
 
 Claims: first paint under 1 s after the page was asked for; on a waterfall of 2222 columns at 20 lines/s at least 20
 frames/s in software GL with the main thread busy less than half of the time, and lines on the screen with p95 under
-400 ms; the heap grows by less than 0.5 MB/min (`--minutes 10` watches it for longer than a break allows). The whole stack runs. The peer, measured in the same
-run, is the page's own way without WebGL (`draw=plain`), which paints the same picture on a 2D canvas.
+400 ms; the heap grows by less than 0.5 MB/min (`--minutes 10` watches it for longer than a break allows). The whole
+stack runs. The peer, measured in the same run, is the page's own way without WebGL (`draw=plain`), which paints the
+same picture on a 2D canvas.
 """
 
 import argparse

@@ -37,11 +37,14 @@ from fullspan.stack.services.chromium import launch_options
 
 WAIT_S = 60
 TICK_S = 0.05
+LOOK_MS = 20
+LOOK_ANYWAY_S = 1.0
 FS = Fraction(1000)
 FIBRE = Channels(min=1, max=500)
 STRIP = 32
 SIZE = {"width": 1366, "height": 768}
 ZONE = "Asia/Tokyo"
+MEDIA = {"color_scheme": "no-override", "reduced_motion": "no-override"}
 
 
 class Job:
@@ -370,9 +373,11 @@ def open_page(browser, window, server):
 
     def open_(query="", stands_at=None, **options):
         page = window
-        if options or stands_at:
+        if stands_at or "device_scale_factor" in options:
             contexts.append(browser.new_context(timezone_id=ZONE, **options))
             page = contexts[-1].new_page()
+        else:
+            page.emulate_media(**(MEDIA | options))
         if stands_at:
             page.clock.install(time=stands_at - 60)
             page.clock.pause_at(stands_at)
@@ -435,13 +440,30 @@ class ProofPicture:
 
 
 @pytest.fixture
-def read_proof():
-    """Read the proof picture, by default as soon as its newest line has the number that is given."""
+def look():
+    """Read the screen again until it shows what is waited for, but not before the page has drawn something else."""
+
+    def until(page, read, right, what):
+        """Give what `read(page)` gave when that was right."""
+        canvas = page.get_by_test_id("canvas")
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            drawn, looked = canvas.get_attribute("data-frames"), time.monotonic()
+            if right(seen := read(page)):
+                return seen
+            assert looked < deadline, f"waited {WAIT_S} s for {what}"
+            # A screenshot is dear; one without need is for what a busy browser shows late.
+            while canvas.get_attribute("data-frames") == drawn and time.monotonic() < looked + LOOK_ANYWAY_S:
+                page.wait_for_timeout(LOOK_MS)
+
+    return until
+
+
+@pytest.fixture
+def read_proof(look):
+    """Read the proof picture as soon as its newest line has the number that is given."""
 
     def read(page, newest):
-        deadline = time.monotonic() + WAIT_S
-        while (picture := ProofPicture(page)).numbers[-1] != newest:
-            assert time.monotonic() < deadline, f"waited {WAIT_S} s for line {newest}, have {picture.numbers[-1]}"
-        return picture
+        return look(page, ProofPicture, lambda picture: picture.numbers[-1] == newest, f"line {newest}")
 
     return read

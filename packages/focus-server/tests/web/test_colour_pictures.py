@@ -1,7 +1,6 @@
 """The picture as an operator sees it, in colours and stretched to its place: each pixel is what numpy computes."""
 
 import io
-import time
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from playwright.sync_api import expect
 LOW, HIGH = -80, 20
 RNG = np.random.default_rng(7)
 LINES = 90
-WAIT_S = 60
 VIEWS = {
     "0": {"view": 0, "cmin": 60, "cmax": 84},
     "1": {"view": 1, "channel": 7},
@@ -80,19 +78,16 @@ def read(page):
     return screen[top : top + height, left : left + width]
 
 
-def compare(page, codes, table):
+@pytest.fixture
+def compare(look):
     """Compare what is on the screen with the oracle, as soon as the last line is drawn."""
-    deadline = time.monotonic() + WAIT_S
-    same = 0.0
-    while time.monotonic() < deadline:
-        picture = read(page)
+
+    def right(codes, table, picture):
         inside = picture[1:-1, 1:-1]  # the outline of the canvas covers a pixel at each side
         wanted = expected(codes, table, picture.shape[1], picture.shape[0])[1:-1, 1:-1]
-        same = (inside == wanted).all(axis=2).mean()
-        if same == 1:
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"{100 * same:.3f} % of the pixels are right")
+        return (inside == wanted).all()
+
+    return lambda page, codes, table: look(page, read, lambda seen: right(codes, table, seen), "each pixel to be right")
 
 
 def query(view):
@@ -103,7 +98,7 @@ def query(view):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_pixel_in_every_colour_map_at_every_size_and_after_a_switch(open_page, server, view):
+def test_every_pixel_in_every_colour_map_at_every_size_and_after_a_switch(open_page, server, compare, view):
     page = open_page(query(view))
     tables = {name: np.array(table).reshape(256, 4)[:, :3] for name, table in page.evaluate(TABLES).items()}
     for name, table in tables.items():
@@ -124,7 +119,7 @@ def test_every_pixel_in_every_colour_map_at_every_size_and_after_a_switch(open_p
     compare(page, codes, tables["viridis"])
 
 
-def test_every_pixel_after_zooming_in(open_page, server):
+def test_every_pixel_after_zooming_in(open_page, server, compare):
     page = open_page(query("1"))
     table = np.array(page.evaluate(TABLES)["parula"]).reshape(256, 4)[:, :3]
     first = server.job

@@ -32,7 +32,7 @@ def position_ms(page, job):
 
 
 def test_a_recording_moves_at_its_speed_is_held_and_put_elsewhere(open_page, server):
-    page, job = open_recording(open_page, server, playrate=0.5)
+    page, job = open_recording(open_page, server, playrate=0.05)
     server.send(job, list(range(LINES)), np.full((LINES, job.bins), 1e-3))
     server.complete(job)
     connection, pause = page.get_by_test_id("connection"), page.get_by_test_id("pause")
@@ -59,8 +59,8 @@ def test_a_recording_moves_at_its_speed_is_held_and_put_elsewhere(open_page, ser
     assert len(server.requests) == 1, "holding, seeking and another speed ask the server for nothing"
 
 
-def test_a_held_picture_shows_nothing_that_comes_after(open_page, server, draw_codes):
-    page, job = open_recording(open_page, server, height=LINES, lo=-80, hi=20, cmap="grayscale", playrate=0.5)
+def test_a_held_picture_shows_nothing_that_comes_after(open_page, server, look):
+    page, job = open_recording(open_page, server, height=LINES, lo=-80, hi=20, cmap="grayscale", playrate=0.05)
     page.get_by_test_id("canvas").wait_for()
     levels = np.linspace(-78, 18, LINES)
     server.send(job, list(range(LINES)), np.repeat(10 ** (levels / 20), job.bins).reshape(LINES, job.bins))
@@ -74,24 +74,31 @@ def test_a_held_picture_shows_nothing_that_comes_after(open_page, server, draw_c
     shown = round(position_ms(page, job) / 50)
     assert 10 < shown < 30
     codes = np.floor(256 * (levels + 80) / 100)
-    assert draw_codes(page)[-1] == codes[shown]
-    assert draw_codes(page)[-1 - shown] == codes[0]
+    page.mouse.move(0, 0)
+    seen = look(page, drawn_codes, lambda drawn: drawn[-1] == codes[shown], f"line {shown} at the bottom")
+    assert seen[-1 - shown] == codes[0]
 
 
-@pytest.fixture
-def draw_codes():
+def drawn_codes(page):
     """Read the grey code in the middle of each line of the picture, from the screen; -1 where there is none."""
+    shot = Image.open(io.BytesIO(page.get_by_test_id("canvas").screenshot()))
+    image = np.asarray(shot.convert("RGB")).astype(int)
+    height, width, _ = image.shape
+    middle = image[((np.arange(LINES) + 0.5) / LINES * height).astype(int), width // 2]
+    return np.where(middle[:, 0] == middle[:, 1], middle[:, 0], -1)
 
-    def read(page):
-        page.mouse.move(0, 0)
-        page.wait_for_timeout(200)
-        shot = Image.open(io.BytesIO(page.get_by_test_id("canvas").screenshot()))
-        image = np.asarray(shot.convert("RGB")).astype(int)
-        height, width, _ = image.shape
-        middle = image[((np.arange(LINES) + 0.5) / LINES * height).astype(int), width // 2]
-        return np.where(middle[:, 0] == middle[:, 1], middle[:, 0], -1)
 
-    return read
+def test_lines_of_a_recording_that_are_not_kept_are_said(open_page, server):
+    page, job = open_recording(open_page, server, playrate=0.05, height=LINES // 3)
+    note = page.get_by_test_id("note")
+    server.send(job, list(range(LINES // 3)), np.full((LINES // 3, job.bins), 1e-3))
+    expect(page.get_by_test_id("rate")).not_to_have_text("–")
+    expect(page.get_by_test_id("newest")).not_to_have_text("–")
+    expect(note).to_be_empty()
+    server.send(job, [LINES // 3], np.full((1, job.bins), 1e-3))
+    expect(note).to_have_text(
+        "The recording has more than the 20 lines kept: its oldest are gone. Ask for fewer lines/s or a shorter time."
+    )
 
 
 def spectrum_of(page):
@@ -103,7 +110,7 @@ def hover(page, x, y):
     page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
 
 
-def test_the_spectrum_is_of_the_channel_under_the_cursor(open_page, server):
+def test_the_spectrum_is_of_the_channel_under_the_cursor(open_page, server, look):
     page = open_page("?auto=1&view=0&cmin=60&cmax=70&nfft=256&lps=20&height=50")
     job = server.job
     page.get_by_test_id("spectrum-toggle").click()
@@ -117,7 +124,8 @@ def test_the_spectrum_is_of_the_channel_under_the_cursor(open_page, server):
     server.send_whole(job, [50], rows[49:])
     hover(page, 4.6 / 11, 0.5)
     expect(spectrum_of(page)).to_contain_text("Channel 64 at ")
-    assert len(np.unique(line_heights(page))) > len(flat), "the peak of the newest line stands out"
+    stands_out = lambda heights: len(np.unique(heights)) > len(flat)  # noqa: E731
+    look(page, line_heights, stands_out, "the peak of the newest line to stand out")
     page.get_by_test_id("view").select_option("2")
     server.until(lambda: len(server.requests) == 2, "a waterfall")
     server.send(server.job, [0], np.full((1, 11), 1e-3))

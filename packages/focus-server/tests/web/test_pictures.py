@@ -197,13 +197,13 @@ def canvas_colours(page):
 
 
 @pytest.mark.parametrize("first", ["1", "0"])
-def test_nothing_is_left_of_the_picture_before(open_page, server, first):
+def test_nothing_is_left_of_the_picture_before(open_page, server, look, first):
     page = open_page(f"?auto=1&view={first}&channel=7&cmin=60&cmax=70&nfft=256&lps=20&lo=-80&hi=20")
     job = server.job
     channels = job.request.channels.amount
     server.send_whole(job, list(range(40)), rows_of(RNG.uniform(LOW, HIGH, (40, channels)), job.bins))
     expect(page.get_by_test_id("newest")).not_to_have_text("–")
-    server.until(lambda: canvas_colours(page) > 30, "a picture")
+    look(page, canvas_colours, lambda colours: colours > 30, "a picture")
     other = {"1": "0", "0": "1"}[first]
     page.get_by_test_id("view").select_option(other)
     server.until(lambda: len(server.jobs) == 2 and server.job.request.view_type == int(other), "the other view's job")
