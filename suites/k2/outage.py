@@ -21,7 +21,7 @@ from suites.k2.records import key_of
 
 ASK_S = 0.1
 ANSWER_S = 5.0
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
 COMPLETE_WITHIN_S = 60.0
 READY, NOT_READY = 200, 503
 
@@ -126,18 +126,25 @@ class Outage:
         return time.monotonic_ns()
 
     def _in_kafka(self) -> int | None:
-        """Return when the last trade that was due was first seen in Kafka; None when one never was."""
-        first: dict[str, int] = {}
-        for seen in self._pipeline.ledger.observations("kafka"):
-            first.setdefault(seen.key, seen.seen_ns)
+        """Wait until all that was due was seen in Kafka, and return when the last of it was; None when it never was.
+
+        The observer has lost the broker as well, and may need longer than the writer to find it again.
+        """
         due = [
             key_of(symbol, number)
             for symbol, last in self._due.items()
             for number in range(self._pipeline.since[symbol] + 1, last + 1)
         ]
-        if any(key not in first for key in due):
-            return None
-        return max([self._ended_ns, *(first[key] for key in due)])
+        deadline = time.monotonic() + COMPLETE_WITHIN_S
+        while True:
+            first: dict[str, int] = {}
+            for seen in self._pipeline.ledger.observations("kafka"):
+                first.setdefault(seen.key, seen.seen_ns)
+            if all(key in first for key in due):
+                return max([self._ended_ns, *(first[key] for key in due)])
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(5 * ASK_S)
 
     def _judged(self, profile: RecoveryProfile, told_ns: int | None) -> Finding:
         back_s = profile.seconds("api", Phase.FRESH)
