@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from fullspan.clients import FocusClient, LiveMetadata
-from fullspan.errors import Inconclusive
+from fullspan.errors import Inconclusive, StackError
 from fullspan.ledger import Ledger
 from fullspan.ledger.hops import HopRunner
 from fullspan.pytest_plugin import Evidence
@@ -37,7 +37,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     machine = Machine()
     try:
         return (yield)
-    except (AssertionError, TimeoutError) as error:
+    except (AssertionError, TimeoutError, StackError) as error:
         if not (taken := machine.taken()):
             raise
         raise Inconclusive(f"{taken}, and meanwhile: {type(error).__name__}: {str(error)[:200]}") from error
