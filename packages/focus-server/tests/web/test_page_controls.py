@@ -198,6 +198,7 @@ def test_everything_fits_a_laptop_and_a_tablet_whatever_is_said(live, server):
     server.ranges = Refusal(503, UNKNOWN, "MongoDB", 5)
     page, job = live("?auto=1&lps=20&nfft=128")
     expect(page.get_by_test_id("recordings-error")).to_contain_text(UNKNOWN)
+    expect(page.get_by_test_id("recordings-error")).to_have_attribute("title", f"catalogue down: {UNKNOWN}")
     page.get_by_test_id("canvas").hover()
     expect(page.get_by_test_id("readout")).to_contain_text(" UTC · ")
     heights = set()

@@ -5,6 +5,8 @@
 /** @typedef {import("./session.js").Problem} Problem */
 
 const UNKNOWN = "–";
+/** What has no more room than it has: pointing at it shows all of it. */
+const CUT = new Set(["connection-detail", "recordings-error", "lowered", "note"]);
 
 export class Panel {
   #page;
@@ -19,15 +21,15 @@ export class Panel {
   /** @param {string} id @param {string} text */
   write(id, text) {
     const element = this.#page(id);
-    if (element.textContent !== text) element.textContent = text;
+    if (element.textContent === text) return;
+    element.textContent = text;
+    if (CUT.has(id)) element.title = text;
   }
 
   /** @param {import("./window.js").LiveWindow["state"]} state @param {string} detail */
   connection(state, detail) {
     this.write("connection", state);
     this.write("connection-detail", detail);
-    // Where there is no room for all of it, pointing at it shows the rest.
-    if (this.#page("connection-detail").title !== detail) this.#page("connection-detail").title = detail;
     this.#page("connection-chip").dataset.state = state;
   }
 
@@ -45,7 +47,7 @@ export class Panel {
     this.write("dx", `${tidy(dx)} m`);
     this.write("units", units);
     this.write("rate", `${tidy(1 / lines_dt)} lines/s expected`);
-    this.#page("lowered").textContent = lowered?.reason ?? "";
+    this.write("lowered", lowered?.reason ?? "");
   }
 
   noJob() {
