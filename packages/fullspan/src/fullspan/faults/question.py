@@ -15,8 +15,6 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from fullspan.faults.evidence import Observed
-from fullspan.stack.services.kafka import API_VERSIONS
-from fullspan.stack.services.mongodb import HELLO
 
 __all__ = ["Asked", "Question"]
 
@@ -49,9 +47,13 @@ class Question:
         if parts.scheme == "amqp":
             return cls("127.0.0.1", port, b"AMQP\x00\x00\x09\x01", b"\x01", "an AMQP greeting")
         if parts.scheme == "mongodb":
+            from fullspan.stack.services.mongodb import HELLO
+
             # An answer's header: its length, its number, the number of the question, which is 1, and so on.
             return cls("127.0.0.1", port, HELLO, b"\x01\x00\x00\x00", "a MongoDB greeting", skip=8)
         if parts.scheme == "kafka":
+            from fullspan.stack.services.kafka import API_VERSIONS
+
             # An answer: its length, then the number of the question, which is 1.
             return cls("127.0.0.1", port, API_VERSIONS, b"\x00\x00\x00\x01", "a Kafka greeting", skip=4)
         if parts.scheme == "http":

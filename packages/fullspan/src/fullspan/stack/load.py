@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fullspan.errors import UsageError, nearest
-from fullspan.stack.model import SCHEMA, StackModel
 from fullspan.written import ENDING, find_written, merged, read_written, understood
 
 if TYPE_CHECKING:
     from fullspan.environment import Environment
+    from fullspan.stack.model import StackModel
 
-__all__ = ["find_stack_file", "load_stack", "name_in", "project_here", "project_of", "stack_names"]
+__all__ = ["SCHEMA", "find_stack_file", "load_stack", "name_in", "project_here", "project_of", "stack_names"]
 
+SCHEMA: Final = "fullspan/stack/1"
 _FOLDER: Final = "stacks"
 _KIND: Final = "stack"
 
@@ -48,11 +49,14 @@ def name_in(file: Path) -> str:
     return name if isinstance(name, str) else file.stem
 
 
-def load_stack(file: Path, profile: str | None = None, environment: "Environment | None" = None) -> StackModel:
+def load_stack(file: Path, profile: str | None = None, environment: "Environment | None" = None) -> "StackModel":
     """Read a stack file, lay a profile over it, and what an environment overrides over both.
 
     Everything that cannot be meant is a UsageError with its place.
     """
+    # Most of who asks where a stack file is does not read it.
+    from fullspan.stack.model import StackModel
+
     document = read_written(file, _KIND, SCHEMA)
     profiles = document.get("profiles") or {}
     if not isinstance(profiles, Mapping) or not all(isinstance(value, Mapping | None) for value in profiles.values()):

@@ -23,9 +23,8 @@ from fullspan.stack.drivers.base import Driver
 from fullspan.stack.kinds import find_kind, kinds_of
 from fullspan.written import Strict
 
-__all__ = ["SCHEMA", "SUITE", "ComponentModel", "LinkModel", "PortModel", "ReadyModel", "StackModel", "StopModel"]
+__all__ = ["SUITE", "ComponentModel", "LinkModel", "PortModel", "ReadyModel", "StackModel", "StopModel"]
 
-SCHEMA: Final = "fullspan/stack/1"
 SUITE: Final = "suite"
 """The name of a link's far side that is not a component: whoever asks for an endpoint."""
 RESERVED: Final = frozenset({SUITE, "self", "secret", "env", "project", "var", "python", "fixed_ports", "link"})
