@@ -82,6 +82,7 @@ class Supervisor:
         self._profile = self._profile or environment.profile
         model = load_stack(self._file, self._profile, environment)
         self._tls = environment.tls.context() if environment.tls.given else None
+        environment.addresses()  # a secret that is missing is told before anything starts, not by who first asks for it
         return model
 
     async def _run_guarded(self, model: StackModel, folder: RunFolder, guard: Guard) -> None:
