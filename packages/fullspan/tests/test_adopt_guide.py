@@ -9,12 +9,12 @@ import pytest
 
 from fullspan.bundle import Bundle
 from fullspan.verdict import Verdict
-from packages.fullspan.tests.commands import environment
+from packages.fullspan.tests.commands import environment, fullspan_here
 
 ROOT = Path(__file__).parents[3]
 GUIDE = ROOT / "docs" / "adopt.md"
 FILES = ("stacks/queue.yaml", "suites/queue/client.py", "suites/queue/test_queue.py")
-CONFIG = '[tool.pytest.ini_options]\naddopts = "-p no:schemathesis -p no:hypothesispytest"\npythonpath = ["."]\n'
+CONFIG = '[tool.pytest.ini_options]\naddopts = "-p no:schemathesis -p no:hypothesispytest"\n'
 
 
 @pytest.fixture
@@ -50,6 +50,10 @@ def test_the_queue_is_proven_and_without_its_log_found_wanting(project: Path, pr
     else:
         assert [finding.first_bad_hop for finding in test.findings if finding.verdict is verdict] == ["delivered"]
         assert "no loss: 500 missing of 500 at delivered" in last
+        told = fullspan_here(project, "explain", "job/0").stdout.splitlines()
+        wrong = [line.strip() for line in told if "delivered" in line]
+        assert len(wrong) == 3
+        assert set(wrong) <= set(shown), "the guide shows what is explained"
     assert any(line and last.startswith(line.rstrip(";")) for line in shown), "the guide shows what is printed"
 
 

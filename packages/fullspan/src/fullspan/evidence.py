@@ -82,8 +82,8 @@ class Evidence:
             self.figure(f"{name}, {label} (n = {len(ordered):,})", round(value, 3), unit)
         self.figure(f"{name}, largest", round(ordered[-1], 3), unit)
 
-    def reconciliation(self, examined: Reconciliation, title: str = "records") -> None:
-        """Keep the totals of a reconciliation, its violations, and the journeys that it asked for."""
+    def reconciliation(self, examined: Reconciliation, title: str = "records") -> Reconciliation:
+        """Keep the totals of a reconciliation, its violations, and the journeys that it asked for; return it."""
         self._examined.append((title, examined))
         hops: list[dict[str, int | str]] = [dict(asdict(totals)) for totals in examined.totals.values()]
         debts = [DebtRecord.model_validate(asdict(debt)) for debt in examined.debts]
@@ -91,6 +91,7 @@ class Evidence:
         self._totals.append(
             TotalsRecord(title=title, records=examined.records, first_bad_hop=first, hops=hops, debts=debts)
         )
+        return examined
 
     def recovery(self, profile: RecoveryProfile) -> None:
         """Keep how long each layer took to recover from a fault: as a whole, and each of its seconds as a figure."""

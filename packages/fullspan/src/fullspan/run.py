@@ -122,7 +122,8 @@ def find_suite(named: str) -> Path:
         if (suites / named).exists():
             return suites / named
         names += [path.name for path in suites.glob("*") if path.is_dir() and not path.name.startswith(("_", "."))]
-    raise UsageError(f"There is no suite {named!r}.", nearest(named, names))
+    remedy = nearest(named, names) if names else "Put tests below suites/NAME/, or give the path of some."
+    raise UsageError(f"There is no suite {named!r}: no folder from {Path.cwd()} upwards has suites/{named}.", remedy)
 
 
 def read_expected(path: Path) -> dict[str, str]:
