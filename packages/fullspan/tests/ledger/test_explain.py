@@ -13,6 +13,7 @@ from fullspan.faults import Evidence as FaultEvidence
 from fullspan.ledger import Journey, Ledger, Observation, Outcome, Stage, reconcile
 from fullspan.ledger.explain import explain
 from fullspan.verdict import Verdict
+from packages.fullspan.tests.commands import fullspan_here
 
 SECOND = 1_000_000_000
 WALL = 1_780_000_000 * SECOND
@@ -113,9 +114,9 @@ def test_the_command_prints_the_explanation(bundle):
     told = command("explain", ROW, "--bundle", str(bundle.path))
     assert (told.returncode, told.stderr) == (0, "")
     assert told.stdout.splitlines()[-1] == "  first bad hop: frame"
-    (read,) = json.loads(command("explain", ROW, "--json", "--bundle", str(bundle.path)).stdout)
+    (read,) = json.loads(fullspan_here(bundle.path, "explain", ROW, "--json", "--bundle", str(bundle.path)).stdout)
     assert (read["first_bad_hop"], len(read["seen"]), read["violations"][0]["kind"]) == ("frame", 21, "missing")
-    unknown = command("explain", "1-7/0/9", "--bundle", str(bundle.path))
+    unknown = fullspan_here(bundle.path, "explain", "1-7/0/9", "--bundle", str(bundle.path))
     assert unknown.returncode == 3
     assert "The nearest that was seen is 1-7/0/" in unknown.stderr
 
