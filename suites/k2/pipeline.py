@@ -128,8 +128,18 @@ class Pipeline:
         """
         self.runner.start(KafkaTopic(self.addresses.broker, TRADES_TOPIC, read))
         self._frames = self.runner.start(ExchangeFrames(self.addresses.frames, frames_seen))
-        self.wait(lambda: all(self._is_seen(symbol) for symbol in SYMBOLS), 30, "trades of all symbols are seen")
+        self.wait(lambda: all(self._is_seen(symbol) for symbol in SYMBOLS), 120, "trades of all symbols are seen")
         self.since = self.exchange.last()
+        # A feed that is behind has not read these yet: what it misses from now on begins after them.
+        self.wait(
+            lambda: all(self._is_in_kafka(symbol, number) for symbol, number in self.since.items()),
+            60,
+            "what the exchange has sent until now is in Kafka",
+        )
+
+    def _is_in_kafka(self, symbol: str, number: int) -> bool:
+        seen = self.ledger.observations("kafka")
+        return any(each.sequence >= number and f"/{symbol}/" in each.key for each in seen)
 
     def _is_seen(self, symbol: str) -> bool:
         return any(seen.stream.endswith(symbol) for seen in self.sent)
