@@ -5,7 +5,6 @@ what `python -m k2 ...` is after its imports: own arguments, environment, folder
 the end of standard input everything that still runs is killed.
 """
 
-import gc
 import json
 import os
 import signal
@@ -23,7 +22,6 @@ def begun(request):
         if command == "exchange":
             import_module("k2.feed.exchange.market")
     sys.stdout.flush()
-    gc.freeze()  # or each child would copy all that was imported, when it looks for garbage
     if pid := os.fork():
         return pid
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,7 +13,7 @@ from k2.settings import FeedSettings
 
 from .test_feed import Bus
 
-FRAME = b'{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":%d,"p":"61837.63","q":"0.01","T":1723161255342,"m":true,"M":true}'
+FRAME = b'{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":%d,"p":"61837.63","q":"0.01","T":1723161255342,"m":true}'
 RECEIVED = 1_723_161_255_400_000
 
 
