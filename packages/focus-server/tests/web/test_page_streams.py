@@ -197,10 +197,12 @@ def test_a_catalogue_that_is_down_is_said_and_the_live_view_goes_on(live, server
     page, job = live(LIVE)
     expect(page.get_by_test_id("recordings-error")).to_have_text(f"catalogue down: {sentence}")
     expect(page.get_by_test_id("error")).to_be_empty()
+    expect(page.get_by_test_id("timeline-axis")).to_be_empty()
     server.ranges = [[time.time() - 100, time.time()]]
     page.get_by_test_id("recordings-retry").click()
     expect(page.get_by_test_id("recordings-error")).to_be_empty()
     expect(page.get_by_test_id("recorded").locator("i")).to_have_count(1)
+    expect(page.get_by_test_id("timeline-axis")).not_to_be_empty()
     assert list(server.jobs) == [job.id]
 
 

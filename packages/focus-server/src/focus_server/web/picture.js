@@ -60,9 +60,9 @@ export class Picture {
     this.#frames.end();
   }
 
-  /** Lines that suit the size of the picture: one pixel each. */
+  /** Lines that suit the size of the picture: one pixel each. While windows stand side by side it has no size. */
   get height() {
-    return Math.max(1, this.#canvas.clientHeight);
+    return this.#canvas.clientHeight || Math.round(innerHeight / 2);
   }
 
   /** Lines of so many values that can be drawn at most. @param {number} values */

@@ -20,6 +20,8 @@ export class Timeline {
   #hint;
   #pick;
   /** @type {Span} */ #window = [0, 1];
+  /** Whether the strip stands for a time at all: not before it was known once what is recorded. */
+  #known = false;
   /** @type {Span | null} */ #range = null;
   /** @type {{ from: number, to: number } | null} 0..1 while dragging */ #drag = null;
 
@@ -42,6 +44,7 @@ export class Timeline {
   /** @param {import("./recordings.js").Known} known */
   show({ window, recorded }) {
     this.#window = window;
+    this.#known = true;
     this.#spans.replaceChildren(...recorded.map((span) => this.#bar(span)));
     this.#marks();
     this.#place();
@@ -80,6 +83,7 @@ export class Timeline {
   }
 
   #marks() {
+    if (!this.#known) return;
     const [start, end] = this.#window;
     const step = timeStep(1000 * start, 1000 * end, this.#axis.room(GAP));
     const marks = multiples(1000 * start, 1000 * end, step);
@@ -105,7 +109,7 @@ export class Timeline {
 
   /** @param {PointerEvent} event */
   #down(event) {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || !this.#known) return;
     event.preventDefault();
     this.#strip.setPointerCapture(event.pointerId);
     const at = this.#at(event);
