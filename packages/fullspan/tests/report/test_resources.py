@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pytest
 
 from fullspan.bundle import Bundle, RunRecord
 from fullspan.report import write_report
@@ -78,18 +79,20 @@ def test_without_samples_there_is_nothing_to_draw(tmp_path):
     assert resource_lanes(HOUR, []) == []
 
 
-def test_an_hour_of_ten_components_stays_small(tmp_path):
+# Each column has its two points after a quarter of an hour already; the hour shows that there are no more of them.
+@pytest.mark.parametrize("seconds", [900, pytest.param(3600, marks=pytest.mark.soak)])
+def test_a_long_run_of_ten_components_stays_small(tmp_path, seconds):
     bundle = Bundle.create(tmp_path, "long")
     draw = np.random.default_rng(7)
     names = [f"a-component-with-a-long-name-{number}" for number in range(10)]
-    rows = draw.uniform(1, 2000, (3600, 10, 2)).round(3).tolist()
+    rows = draw.uniform(1, 2000, (seconds, 10, 2)).round(3).tolist()
     lines = (
         sample(second, name, cpu_percent=cpu, memory_mb=memory, handles=round(cpu), threads=round(memory), disk_mb=cpu)
         for second, of_second in enumerate(rows)
         for name, (cpu, memory) in zip(names, of_second, strict=True)
     )
     (bundle.path / "resources.jsonl").write_text("\n".join(lines) + "\n")
-    events = [Event(at, at, "run", "it runs", {}).to_json() for at in (0, 3600 * SECOND)]
+    events = [Event(at, at, "run", "it runs", {}).to_json() for at in (0, seconds * SECOND)]
     bundle.timeline.path.write_text("\n".join(events) + "\n")
     run = RunRecord(id=bundle.id, name="long", suite="s", seed=1, fullspan="0", began_wall_ns=0, began_mono_ns=0)
     bundle.write_run(run)

@@ -1,6 +1,7 @@
 """Views of the double: records are made one by one, and after each the screen is asked what it shows and calls it."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import anyio
 
@@ -10,7 +11,7 @@ from fullspan.selftest.tap import observation_of, tell
 
 __all__ = ["Views"]
 
-INTERVAL_S = 0.1
+INTERVAL_S: Final = 0.1
 
 
 class Views:
