@@ -22,7 +22,7 @@ SIZE = {"width": 1366, "height": 768}
 VIEWS = {"0": "Channels 1 to 50", "1": "Channel 21", "2": "Channels 1 to 50"}
 WINDOWS = 30
 SWITCHES = 50
-NFFTS = (128, 512, 1024, 2048, 4096, 8192)
+NFFTS = (8192, 4096, 2048, 1024, 512, 128)
 WARM = 10
 """Switches after which a page has made what it keeps."""
 LEAK_BYTES = 1_000_000
@@ -221,12 +221,12 @@ def test_a_stream_that_someone_ends_is_said_and_had_again(
     expect(said(page, "job")).not_to_have_text(ended)
 
 
-def until_full(focus: FocusClient) -> list[str]:
+def until_full(focus: FocusClient, channels: int) -> list[str]:
     """Make jobs that share no lines until the server takes no more; give their ids."""
     made: list[str] = []
     for nfft in NFFTS:
         try:
-            job = focus.configure((1, 50), view=0, nfft=nfft, lines_per_second=200, height=64)
+            job = focus.configure((1, channels), view=0, nfft=nfft, lines_per_second=500, height=64)
         except Refused:
             return made
         made.append(job.job_id)
@@ -235,10 +235,10 @@ def until_full(focus: FocusClient) -> list[str]:
 
 @pytest.mark.soak
 def test_a_server_over_capacity_is_asked_again_until_there_is_room(
-    operator: Page, address: str, focus: FocusClient, evidence: Evidence
+    operator: Page, address: str, focus: FocusClient, live: LiveMetadata, evidence: Evidence
 ) -> None:
     page = operator
-    heavy = until_full(focus)
+    heavy = until_full(focus, live.number_of_channels)
     page.goto(address)
     expect(said(page, "error")).to_contain_text("processor cores")
     expect(page.get_by_text(re.compile(r"^Trying again"))).to_be_visible()
