@@ -31,17 +31,17 @@ class Gap:
     last: int
     open_s: float = field(default=float("inf"), compare=False)
 
-    def within(self, numbers: Mapping[str, tuple[int, int]]) -> bool:
-        """Tell whether all of it lies in these numbers."""
+    def begins_in(self, numbers: Mapping[str, tuple[int, int]]) -> bool:
+        """Tell whether it begins among these numbers; a feed that is still away at their end tells a longer one."""
         first, last = numbers.get(self.symbol, (0, -1))
-        return first <= self.first and self.last <= last
+        return first <= self.first <= last
 
     def __str__(self) -> str:
         return f"{self.symbol} {self.first} to {self.last}"
 
 
 def left_out(seen: Iterable[Observation], numbers: Mapping[str, tuple[int, int]]) -> list[Gap]:
-    """Return where numbers jump in what was seen of trades, in its order; only gaps within `numbers` of each symbol."""
+    """Return where numbers jump in what was seen of trades, in its order; only gaps that begin in `numbers`."""
     first_ns: dict[str, int] = {}
     newest: dict[str, int] = {}
     jumps: list[tuple[Gap, int]] = []
@@ -55,7 +55,7 @@ def left_out(seen: Iterable[Observation], numbers: Mapping[str, tuple[int, int]]
     return [
         Gap(gap.symbol, gap.first, gap.last, _open_s(gap, since_ns, first_ns))
         for gap, since_ns in jumps
-        if gap.within(numbers)
+        if gap.begins_in(numbers)
     ]
 
 

@@ -89,7 +89,7 @@ def gaps_told(pipeline: Pipeline, window: Window, at_least: int) -> Finding:
     deadline = time.monotonic() + CLOSED_WITHIN_S
     while True:
         told = {
-            gap: closed for gap, closed in gaps.told(pipeline.addresses.broker).items() if gap.within(window.numbers)
+            gap: closed for gap, closed in gaps.told(pipeline.addresses.broker).items() if gap.begins_in(window.numbers)
         }
         if all(told.values()) or time.monotonic() > deadline:
             break
