@@ -63,6 +63,12 @@ def test_where_nobody_looked_the_line_is_broken_and_a_lone_sample_is_a_point(tmp
     assert HOUR.x(599 * SECOND) - 2 <= drawn[1][1] <= HOUR.x(599 * SECOND)
 
 
+def test_many_samples_at_the_ends_of_short_tests_break_no_line(tmp_path):
+    seconds = [*(number / 100 for number in range(300)), *range(3, 103)]
+    lane = lane_of(HOUR, read(tmp_path, *(sample(second) for second in seconds)), "threads")
+    assert lane.lines[0].path.count("M") == 1
+
+
 def test_what_was_not_measured_is_not_drawn_and_what_somebody_else_runs_is_left_out(tmp_path):
     lines = [sample(second, cpu_percent=None if second < 3 else 50.0) for second in range(5)]
     theirs = [sample(second, "theirs", processes=0, cpu_percent=None) for second in range(5)]

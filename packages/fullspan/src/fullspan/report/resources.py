@@ -21,6 +21,7 @@ ROW: Final = 22.0
 RISE: Final = 17.0  # of a row, from nothing to its highest value
 BIN: Final = 2.0  # units of width for which the lowest and the highest value are drawn
 LONGEST_PAUSE: Final = 3.0  # of the usual time between two samples
+SHORTEST_BREAK_NS: Final = 5_000_000_000  # short tests are sampled at their ends too, which makes the usual time short
 LONGEST_NAME: Final = 16
 LOOKS: Final = 6
 
@@ -116,7 +117,7 @@ def _points(axis: Axis, moments: NDArray[np.int64], values: NDArray[np.float64])
     columns = ((moments - axis.began_ns) / (axis.ns_per_pixel * BIN)).astype(np.int64)
     begins = np.flatnonzero(np.concatenate(([True], columns[1:] != columns[:-1])))
     pauses = np.diff(moments)
-    longest = LONGEST_PAUSE * float(np.median(pauses)) if pauses.size else 0.0
+    longest = max(SHORTEST_BREAK_NS, LONGEST_PAUSE * float(np.median(pauses))) if pauses.size else 0.0
     found: list[tuple[float, float, bool]] = []
     for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(moments)], strict=True):
         # Nobody looked for a while: what was used meanwhile is not known, and no line says otherwise.
