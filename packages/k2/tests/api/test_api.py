@@ -49,6 +49,12 @@ def told(http, table):
     return answer.json()["data"]["tables"].get(table, {}).get("rows") if answer.status_code == 200 else None
 
 
+def recent(http):
+    """The newest trades; none while the tables have not been looked at."""
+    answer = http.get("/v1/trades/recent?limit=1000")
+    return answer.json()["data"] if answer.status_code == 200 else []
+
+
 def counted(http):
     """How many trades the candles of each length are made of."""
     data = http.post("/v1/ohlcv/batch", json={"symbols": ["BTCUSDT", "ETHUSDT"]}).json()["data"]
@@ -343,7 +349,7 @@ def test_status_tells_gaps_and_dead_letters(http):
 def test_the_tail_comes_before_the_table_and_nothing_comes_twice(place):
     place.send(trade(n) for n in range(1, 51))
     with place.served() as http:
-        until(lambda: http.get("/v1/trades/recent?limit=1000").json()["pagination"]["count"] == 50, "the tail")
+        until(lambda: len(recent(http)) == 50, "the tail")
         assert http.get("/v1/trades").json()["data"] == []
         until(lambda: http.get("/health/ready").status_code == 200, "ready")
         counts = []
@@ -367,10 +373,10 @@ def test_a_trade_that_came_too_long_ago_makes_it_not_ready(place):
     long_ago_us = time.time_ns() // 1000 - 7200 * 1_000_000
     place.send([replace(trade(1), ingestion_timestamp=long_ago_us)])
     with place.served() as http:
-        until(lambda: http.get("/v1/trades/recent").json()["data"], "the tail")
+        until(lambda: recent(http), "the tail")
         told = http.get("/health/ready")
         assert told.status_code == 503
-        assert "data are stale: the newest trade came 72" in told.json()["reasons"][0]
+        assert "data are stale: the newest trade came 7" in " ".join(told.json()["reasons"])
         assert http.get("/health").status_code == 200
         place.send([trade(2)])
         until(lambda: http.get("/health/ready").status_code == 200, "ready")
