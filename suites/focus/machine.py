@@ -26,7 +26,7 @@ class Machine:
 
     def __init__(self) -> None:
         self._began = _ticks()
-        self._ours_began = ours_ticks()
+        self._processes = look()
 
     @property
     def stolen(self) -> float:
@@ -37,7 +37,7 @@ class Machine:
     @property
     def foreign(self) -> float:
         """The share of all processors' time that processes had which are not ours, 0 to 1."""
-        spent, ours = self._spent(), ours_ticks() - self._ours_began
+        spent, ours = self._spent(), ours_ticks(self._processes, look())
         return max(0, sum(spent[_USER_NICE_SYSTEM]) - ours) / max(1, sum(spent))
 
     def taken(self) -> str:
@@ -60,27 +60,48 @@ class Machine:
         return [now - began for now, began in zip(_ticks(), self._began, strict=True)]
 
 
-def ours_ticks() -> int:
-    """Return the processor time of all that is ours, in ticks: of runs, of this process, and of what that started.
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """A process at one moment; its ticks are those that it and its children which have ended have had."""
 
-    A process that has ended is counted by its parent, so who started a part of a run is ours as well.
+    parent: int
+    ticks: int
+    tagged: bool
+
+
+def look() -> dict[int, Process]:
+    """Return all processes by their numbers."""
+    return {
+        int(entry.name): process
+        for entry in _PROC.iterdir()
+        if entry.name.isdecimal() and (process := _process(entry)) is not None
+    }
+
+
+def ours_ticks(began: dict[int, Process], now: dict[int, Process]) -> int:
+    """Return the processor time between two looks of all that is ours: of runs, of this process, and its children.
+
+    A process that has ended is counted by its parent, so who started a part of a run is ours as well; and what either
+    had before the first look counts for nothing, whatever became of it.
     """
-    stats = {int(entry.name): stat for entry in _PROC.iterdir() if entry.name.isdecimal() and (stat := _stat(entry))}
+    known = {**began, **now}
     ours = {os.getpid()}
-    while more := {pid for pid, (parent, _) in stats.items() if parent in ours} - ours:
+    while more := {pid for pid, process in known.items() if process.parent in ours} - ours:
         ours |= more
-    runs = {pid for pid in stats if _tagged(pid)}
-    ours |= runs | {stats[pid][0] for pid in runs} - {_INIT}
-    return sum(stats[pid][1] for pid in ours if pid in stats)
+    runs = {pid for pid, process in known.items() if process.tagged}
+    ours |= runs | {known[pid].parent for pid in runs} - {_INIT}
+
+    # Who has ended without a parent of ours to count it is counted by nobody any more.
+    left = {pid for pid in ours if pid in now or known[pid].parent in ours}
+    return sum(now[pid].ticks for pid in left & now.keys()) - sum(began[pid].ticks for pid in left & began.keys())
 
 
-def _stat(process: Path) -> tuple[int, int] | None:
-    """Return a process's parent, and the ticks that it and its children which have ended have had."""
+def _process(folder: Path) -> Process | None:
     try:
-        fields = (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        fields = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:  # it has ended
         return None
-    return int(fields[1]), sum(int(ticks) for ticks in fields[11:15])
+    return Process(int(fields[1]), sum(int(ticks) for ticks in fields[11:15]), _tagged(int(folder.name)))
 
 
 def _tagged(pid: int) -> bool:

@@ -137,7 +137,8 @@ def test_a_table_that_somebody_else_wrote_to_is_repaired_when_told_so(run, fill,
 
 def test_what_cannot_be_meant_is_refused_with_a_sentence(run):
     for arguments, sentence in (
-        (["candles", "2m", "--every", "0"], "'2m' is not one of"),
+        (["candles", "2m"], "'2m' is not one of"),
+        (["candles", "1m", "--every", "0"], "0.0 is not in the range"),
         (["expire", "--keep-s", "-1"], "-1.0 is not in the range"),
         (["repair", "trades", "--offset", "nonsense"], "--offset is 'nonsense'; write it as TOPIC:PARTITION=NEXT"),
     ):
