@@ -18,10 +18,10 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def the_stack(named: str | None, profile: str | None = None) -> Iterator[Stack]:
+def the_stack(named: str | None, profile: str | None = None, *, of: str = NAME) -> Iterator[Stack]:
     """Attach to a running stack, or bring one up in a profile and take it down."""
     if named is None:
-        with open_stack(NAME, profile) as stack:
+        with open_stack(of, profile) as stack:
             yield stack
     else:
         with Stack.attach(named) as stack:

@@ -13,18 +13,17 @@ a minute over the last half.
 import argparse
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from _figures import options, percentile, print_claim, read, show
 from _meter import MB, Meter
+from _stack import add_option, the_stack
 from confluent_kafka import Consumer, TopicPartition
 
 from fullspan.clients import K2Client
 from fullspan.ledger import Ledger
 from fullspan.ledger.hops import HopRunner, KafkaTopic
-from fullspan.stack import Stack, open_stack
+from fullspan.stack import Stack
 from suites.k2.pipeline import SYMBOLS, TRADES_TOPIC, Addresses, Pipeline
 from suites.k2.records import kafka_seen
 
@@ -39,17 +38,6 @@ PAUSE_S = 0.02
 RECENT_MS = 50.0
 OURS = ("binance-stream", "consumer-crypto", "k2-query-api")
 MB_PER_MIN = 1.0
-
-
-@contextmanager
-def one_stack(profile: str | None, named: str | None) -> Iterator[Stack]:
-    """Attach to a running stack, or bring one up and take it down."""
-    if named is None:
-        with open_stack("k2", profile) as stack:
-            yield stack
-    else:
-        with Stack.attach(named) as stack:
-            yield stack
 
 
 def api_ages_s(api: K2Client, n: int) -> list[float]:
@@ -169,12 +157,12 @@ def report(name: str, at_api: list[float], at_kafka: list[float], given: argpars
 def main() -> None:
     """Measure and print."""
     parser = options(__doc__, 100, "newest trades seen at the API")
-    parser.add_argument("--stack", metavar="NAME", help="measure this running stack, as it is, instead of one's own")
+    add_option(parser)
     parser.add_argument("--minutes", type=float, default=MINUTES, help="how long memory is watched (default 10)")
     given = read(parser)
     rates = dict(list(RATES.items())[:1]) if given.quick or given.stack else RATES
     for name, profile in rates.items():
-        with one_stack(profile, given.stack) as stack:
+        with the_stack(given.stack, profile, of="k2") as stack:
             report(name, *measure(stack, given.n), given)
             recent(stack, given.n, quick=given.quick)
             rows, rate, bare = catch_up(stack, QUICK_S if given.quick else AWAY_S)

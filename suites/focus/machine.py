@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from fullspan.invariants import Finding
+from fullspan.stack.processes import RUN_TAG, environment_of
 from fullspan.verdict import Verdict
 
 STOLEN_SHARE = 0.02
@@ -15,7 +16,6 @@ STOLEN_SHARE = 0.02
 FOREIGN_SHARE = 0.15
 """Of the processors' time; the rest of a machine that was left alone takes a few percent of it."""
 _PROC = Path("/proc")
-_TAG = b"FULLSPAN_RUN="
 _INIT = 1
 _STEAL = 7
 _USER_NICE_SYSTEM = slice(0, 3)
@@ -101,15 +101,9 @@ def _process(folder: Path) -> Process | None:
         fields = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:  # it has ended
         return None
-    return Process(int(fields[1]), sum(int(ticks) for ticks in fields[11:15]), _tagged(int(folder.name)))
-
-
-def _tagged(pid: int) -> bool:
-    """Tell whether a process belongs to a run, which it inherits."""
-    try:
-        return any(entry.startswith(_TAG) for entry in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"))
-    except OSError:
-        return False
+    return Process(
+        int(fields[1]), sum(int(ticks) for ticks in fields[11:15]), RUN_TAG in environment_of(int(folder.name))
+    )
 
 
 def _ticks() -> list[int]:
