@@ -193,6 +193,8 @@ def test_dropped_block_is_missing_from_the_row_on(stack: Stack, running: Scene) 
     running.open()
     picture = running.picture
     group = group_of(picture.view.channel)
+    # A block stolen before the first examined row has all its samples would be missing from no examined row.
+    picture.watch(lambda: len(running.rows_until(time.time_ns()).rows) > 0, WITHIN_S)
     with start_blocking_portal() as portal:
         stolen = portal.start_task_soon(
             steal_one_block, stack.endpoint("rabbitmq.amqp"), f"analyzer.{picture.site}", group
