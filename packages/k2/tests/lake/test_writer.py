@@ -1,25 +1,28 @@
 """The writer on a real Kafka: each record is stored once, whether it is killed, stopped, locked out or fed nonsense."""
 
-import errno
-import os
 import random
+import resource
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from k2.bus.kafka import dead_letters_of
 from k2.lake.crash import CRASH_POINTS
+from k2.lake.files import paths_of
 
 from ..programs import LONGEST_S, until  # noqa: TID252
 from .conftest import table_of, trade
 from .lake import encoded
 
 KILLED = -signal.SIGKILL
+BATCH = 3000
+"""Trades whose data file is larger than `ROOM`, which what a writer logs and its catalogue are not."""
+ROOM = 32_768
 
 
 def test_rows_are_what_was_sent_and_a_second_run_adds_nothing(lake):
@@ -154,47 +157,33 @@ def test_a_warehouse_that_is_away_is_waited_for(lake, gone):
     assert failures == []
 
 
-def test_a_full_disk_is_waited_for(lake, small_disk):
-    with lake.writing(warehouse=str(small_disk)) as failures:
-        lake.send_trades(range(1, 51))
-        until(lambda: lake.count("committed"), "the first commit")
-        ballast = filled(small_disk)
-        lake.send_trades(range(51, 101))
-        until(lambda: lake.count("unknown") > 1, "commits meet the full disk")
-        ballast.unlink()
-        lake.wait_for(range(1, 101))
-    assert failures == []
+def test_a_disk_that_takes_half_a_file_is_waited_for_and_expiry_deletes_the_half(k2, lake):
+    """A limit on the size of its files stands for the disk, which only root may make small: both end a write midway."""
+    writer = k2("ingest", "trades", **lake.environment(K2_FLUSH_ROWS=str(BATCH), K2_FLUSH_S="3600"))
+    lake.send_trades(range(1, BATCH + 1))
+    lake.wait_for(range(1, BATCH + 1))
+    data, metadata = (Path(lake.settings.warehouse, "market_data", "trades", name) for name in ("data", "metadata"))
+    assert min(file.stat().st_size for file in data.rglob("*.parquet")) > ROOM
+    largest(writer, ROOM)
+    lake.send_trades(range(BATCH + 1, 2 * BATCH + 1))
+    writer.wait_for("writer.not_committed", 2, outcome="unknown")
+    halves = {file for file in data.rglob("*.parquet") if file.stat().st_size == ROOM}
+    assert len(halves) >= 2
+    largest(writer, resource.RLIM_INFINITY)
+    lake.wait_for(range(1, 2 * BATCH + 1))
+    assert halves <= set(data.rglob("*.parquet")), "they may be of a commit of which nobody knows"
+    assert writer.end() == 0
+    assert k2("expire", "trades", "--keep-s", "0", "--sweep-after-s", "0", **lake.environment()).ended()[0] == 0
+    table = lake.table().iceberg
+    needed = {Path(urlsplit(path).path) for path in paths_of(table, table.io)}
+    assert {file for folder in (data, metadata) for file in folder.rglob("*.*")} == needed
+    assert lake.numbers() == dict.fromkeys(range(1, 2 * BATCH + 1), 1)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of its own, of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("a disk of its own can be mounted by root only")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def written(file, content):
-    try:
-        return file.write(content)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        return 0
-
-
-def filled(folder):
-    """Fill a disk to its last byte."""
-    ballast = folder / "ballast"
-    content = bytes(2**23)
-    with ballast.open("wb", buffering=0) as file:
-        while content and (taken := written(file, content)):
-            content = content[taken:]
-    return ballast
+def largest(program, size):
+    """Let no file of a running program grow beyond a size."""
+    _, most = resource.prlimit(program.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(program.process.pid, resource.RLIMIT_FSIZE, (size, most))
 
 
 def test_a_table_that_somebody_else_wrote_to_is_refused(lake):
