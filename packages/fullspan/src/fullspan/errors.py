@@ -3,7 +3,8 @@
     FullspanError
     ├── UsageError            a command, an option or a file says something that cannot be meant
     ├── StackError            a stack cannot be brought up, found, changed or taken down
-    │   └── ComponentDied     one of its components ended without being asked to
+    │   ├── ComponentDied     one of its components ended without being asked to
+    │   └── Outlived          processes of it are still there although they were killed
     └── Inconclusive          the run cannot tell; never a pass, never a fail
 
 A message is one sentence that says what happened, and to what; `remedy` says what to do about it.
@@ -13,7 +14,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-__all__ = ["ComponentDied", "FullspanError", "Inconclusive", "StackError", "UsageError", "nearest"]
+__all__ = ["ComponentDied", "FullspanError", "Inconclusive", "Outlived", "StackError", "UsageError", "nearest"]
 
 
 class FullspanError(Exception):
@@ -48,6 +49,20 @@ class ComponentDied(StackError):  # noqa: N818 - the words of the field
         quoted = "".join(f"\n    {line}" for line in self.last_lines)
         said = f" Its last log lines:{quoted}" if quoted else " It logged nothing."
         super().__init__(f"Component {component!r} died: {ending}.{said}", remedy and f"\n{remedy}")
+
+
+class Outlived(StackError):  # noqa: N818 - the same
+    """Processes of a run are still there although they were killed; carries them by pid and start time, in words."""
+
+    def __init__(self, run_id: str, killed_s: float, processes: Mapping[tuple[int, int], str]) -> None:
+        self.run_id = run_id
+        self.processes = dict(processes)
+        count = "1 process" if len(processes) == 1 else f"{len(processes)} processes"
+        super().__init__(
+            f"{count} of the run {run_id} outlived {killed_s:g} s of SIGKILL: {'; '.join(processes.values())}.",
+            "End the tracer, bring the disk or file system back, or restart the machine; until then the stack's state "
+            "is kept, and `fullspan down` and `fullspan up` look again.",
+        )
 
 
 class Inconclusive(FullspanError):  # noqa: N818 - a verdict, not an error

@@ -9,7 +9,7 @@ from fullspan.doctor.check import Check, Level, exit_code
 from fullspan.doctor.machine import ClockWatch, look_at_machine
 from fullspan.doctor.needs import look_at_browser, look_at_environment, look_at_self, look_at_stack
 from fullspan.doctor.residue import Residue, find_residue
-from fullspan.errors import FullspanError
+from fullspan.errors import FullspanError, Outlived
 
 __all__ = ["Examination", "examine"]
 
@@ -115,6 +115,8 @@ def _removed(item: Residue) -> Check:
     except OSError as error:
         remedy = "Remove it by hand."
         return Check(_RESIDUE, item.kind, Level.RESIDUE, f"{detail}; not removed: {error.strerror}", remedy)
+    except Outlived as error:
+        return Check(_RESIDUE, item.kind, Level.RESIDUE, f"{detail}; not removed: {error.message}", error.remedy)
     if done is None:
         return Check(_RESIDUE, "left alone", Level.WARNING, f"{detail}: it is in use after all")
     return Check(_RESIDUE, item.kind, Level.FIXED, f"{detail}: {done}")

@@ -19,9 +19,10 @@ from fullspan.errors import StackError
 from fullspan.stack.janitor import clean_up
 from fullspan.stack.lock import StackLock
 from fullspan.stack.plan import is_run_id
-from fullspan.stack.processes import RUN_TAG, Process, kill_until_gone, look_up, runs, tagged
+from fullspan.stack.processes import RUN_TAG, Process, look_up, runs
 from fullspan.stack.run_folder import RunFolder
 from fullspan.stack.state import StackState, read_state
+from fullspan.stack.survivors import kill_run
 
 __all__ = ["DeadRun", "Found", "Leftover", "Residue", "StrayProcesses", "find_residue"]
 
@@ -41,7 +42,10 @@ class Residue(ABC):
 
     @abstractmethod
     def remove(self) -> str | None:
-        """Remove it; return what was done, in words, or None when it is in use after all: then nothing was done."""
+        """Remove it; return what was done, in words, or None when it is in use after all: then nothing was done.
+
+        Raises Outlived when processes do not go, and OSError.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +239,7 @@ def _unfinished(var: Path) -> list[Path]:
 
 
 def _killed(run_id: str) -> list[str]:
-    killed = kill_until_gone(lambda: tagged(RUN_TAG, run_id))
+    killed = kill_run(run_id)
     return [f"killed {_names(killed)}"] if killed else []
 
 

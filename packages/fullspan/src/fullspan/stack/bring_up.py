@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from fullspan.errors import StackError
 from fullspan.settings import Settings
-from fullspan.stack.janitor import clean_up
+from fullspan.stack.janitor import AT_WORK_S, clean_up
 from fullspan.stack.load import find_stack_file, name_in, project_of
 from fullspan.stack.lock import StackLock
 from fullspan.stack.owner import Owner
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["open_stack", "take_down"]
 
 _DOWN_S: Final = 60.0
-_KILLED_S: Final = 15.0
 _POLL_S: Final = 0.1
 
 OnEvent = Callable[[Event], object]
@@ -48,7 +47,7 @@ def open_stack(
 
     `named` is the name or the file of a stack, `env` that of an environment; `on_event` is told what happens, from
     another thread. With `detach`, or after `Stack.detach`, the stack stays. Raises UsageError, and StackError when it
-    does not come up; then nothing of it is left.
+    does not come up; then nothing of it is left. Raises Outlived when processes of it, or of an earlier run, do not go.
     """
     file = find_stack_file(str(named))
     settings = Settings.load(env=env)
@@ -74,6 +73,8 @@ def open_stack(
         owner.close()
     if owner.killed:
         raise _killed(folder)
+    if owner.failure is not None:
+        raise owner.failure
 
 
 def _file_of(env: str) -> Path:
@@ -85,11 +86,12 @@ def _file_of(env: str) -> Path:
 def _killed(folder: RunFolder) -> StackError:
     """Wait until the janitor has done its work; return what to say about it."""
     lock = StackLock(folder.lock)
-    done = lock.take(_KILLED_S)
+    words = "is still taking the stack down"
+    if lock.take(AT_WORK_S):
+        words = "could not take all of it down" if folder.state.exists() else "has taken the stack down"
     lock.close()
     return StackError(
-        f"The supervisor of stack {folder.name!r} was killed; its janitor "
-        f"{'has taken the stack down' if done else 'is still taking the stack down'}.",
+        f"The supervisor of stack {folder.name!r} was killed; its janitor {words}.",
         f"What happened until then: {folder.events}.",
     )
 
@@ -97,7 +99,7 @@ def _killed(folder: RunFolder) -> StackError:
 def take_down(folder: RunFolder, on_event: OnEvent = _silent) -> None:
     """Take a stack down that somebody else brought up, or clean up after one that died.
 
-    Raises StackError when it is not up, or does not go.
+    Raises StackError when it is not up, or does not go; Outlived when some of its processes do not.
     """
     state = read_state(folder.state)
     if state is None:
@@ -112,8 +114,8 @@ def take_down(folder: RunFolder, on_event: OnEvent = _silent) -> None:
         if supervisor is not None:
             # What it did not take down in time its janitor does.
             send(supervisor, signal.SIGKILL)
-        if not _released(lock, folder, on_event, _KILLED_S):
-            raise StackError(f"Stack {folder.name!r} is not down {_DOWN_S + _KILLED_S:g} s after it was asked to go.")
+        if not _released(lock, folder, on_event, AT_WORK_S):
+            raise StackError(f"Stack {folder.name!r} is not down {_DOWN_S + AT_WORK_S:g} s after it was asked to go.")
     finally:
         lock.close()
 

@@ -77,7 +77,7 @@ class Owner:
             self._heard = time.monotonic()
             if event.kind == "stack.failed":
                 self._failure = error_of(event)
-            else:
+            if event.kind != "stack.failed" or self._came_up:
                 self._tell(event)
             if event.kind == "stack.ready":
                 self._came_up = True
@@ -144,6 +144,11 @@ class Owner:
                     f"The supervisor (pid {self._process.pid}) has said nothing for {_SILENCE_S:g} s.",
                     "It is killed; the janitor takes the stack down.",
                 )
+
+    @property
+    def failure(self) -> FullspanError | None:
+        """Why the stack did not come up, or did not go as it should."""
+        return self._failure
 
     @property
     def killed(self) -> bool:

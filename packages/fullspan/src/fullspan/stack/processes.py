@@ -35,6 +35,8 @@ _PROC: Final = Path("/proc")
 _GONE: Final = "ZX"
 _THREADS: Final = 17
 _POLL_S: Final = 0.01
+_SOON_S: Final = 1.0
+_SELDOM_S: Final = 0.1
 
 Find = Callable[[], "Sequence[Process]"]
 Test = Callable[["Process"], bool]
@@ -169,6 +171,7 @@ def kill_until_gone(find: Find, deadline_s: float = 5.0) -> list[Process]:
 
     Killing once is not enough: a process may fork between being seen and being killed. And a process that is not found
     any more may still live: on its way out it loses its environment, and with it its tag, before it gives up its ports.
+    What does not go within a second is looked at less often.
     """
     killed: dict[tuple[int, int], Process] = {}
 
@@ -179,7 +182,7 @@ def kill_until_gone(find: Find, deadline_s: float = 5.0) -> list[Process]:
                 killed[process.identity] = process
         return not found and not any(look_up(*identity) for identity in killed)
 
-    wait_until(nothing_left, deadline_s)
+    wait_until(nothing_left, min(deadline_s, _SOON_S)) or wait_until(nothing_left, deadline_s - _SOON_S, _SELDOM_S)
     return list(killed.values())
 
 

@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from fullspan.errors import ComponentDied, FullspanError, Inconclusive, UsageError, nearest
+from fullspan.errors import ComponentDied, FullspanError, Inconclusive, Outlived, UsageError, nearest
 from fullspan.stack.component import Component
 from fullspan.stack.leases import Leases
 from fullspan.stack.links import Links
 from fullspan.stack.load import project_of
 from fullspan.stack.plan import Plan
-from fullspan.stack.processes import RUN_TAG, kill_until_gone, look_up, tagged
+from fullspan.stack.processes import look_up
 from fullspan.stack.shortages import Shortage, Shortages
 from fullspan.stack.state import SCHEMA, ProcessState, StackPhase, StackState
-from fullspan.stack.undo import Signal, UndoList
+from fullspan.stack.survivors import kill_run
+from fullspan.stack.undo import KillTagged, Signal, UndoList
 from fullspan.stack.voice import Voice
 
 __all__ = ["RunningStack"]
@@ -85,7 +86,10 @@ class RunningStack:
         self.write_state()
 
     async def tear_down(self) -> None:
-        """End everything: a component when all that depend on it have ended. Nothing of the run is left."""
+        """End everything: a component when all that depend on it have ended. Nothing of the run is left.
+
+        Raises Outlived when some of it does not go; that stands on the undo list then.
+        """
         self.phase = "stopping"
         self.write_state()
         await self.shortages.aclose()
@@ -104,7 +108,11 @@ class RunningStack:
 
         await asyncio.gather(*(stop(component) for component in self.components.values()))
         await self.links.aclose()
-        strays = await asyncio.to_thread(kill_until_gone, lambda: tagged(RUN_TAG, self.plan.run_id))
+        try:
+            strays = await asyncio.to_thread(kill_run, self.plan.run_id)
+        except Outlived as error:
+            self._undo.add(KillTagged.again(error))
+            raise
         if strays:
             names = ", ".join(f"{process.name} ({process.pid})" for process in strays)
             self._voice.say("stack", f"killed what else belonged to the run: {names}")

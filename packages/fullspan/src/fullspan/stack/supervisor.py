@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from fullspan.errors import FullspanError, StackError
+from fullspan.errors import FullspanError, Outlived, StackError
 from fullspan.stack.guard import Guard
-from fullspan.stack.janitor import clean_up
+from fullspan.stack.janitor import AT_WORK_S, clean_up
 from fullspan.stack.load import load_stack
 from fullspan.stack.lock import StackLock
 from fullspan.stack.model import StackModel
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_JANITOR_AT_WORK_S: Final = 15.0
 _STDIN: Final = 0
 _STDOUT: Final = 1
 _STDERR: Final = 2
@@ -86,13 +85,17 @@ class Supervisor:
         return model
 
     async def _run_guarded(self, model: StackModel, folder: RunFolder, guard: Guard) -> None:
-        """Run the stack; after an error that nobody foresaw the janitor is not dismissed, and cleans up."""
+        """Run the stack; after an error that nobody foresaw the janitor is not dismissed, and cleans up.
+
+        What outlived the end of it stays on record for whoever comes next: the janitor could do no more about it.
+        """
         failure: FullspanError | None = None
         try:
             await self._run(model, folder, guard)
         except FullspanError as error:
             failure = error
-        folder.clear()
+        if not isinstance(failure, Outlived):
+            folder.clear()
         await guard.dismiss()
         if failure is not None:
             raise failure
@@ -105,7 +108,7 @@ class Supervisor:
         state = read_state(folder.state)
         if state is not None and not state.supervisor.alive:
             self._say(f"the janitor cleans up after an earlier run (supervisor pid {state.supervisor.pid})")
-            if await asyncio.to_thread(lock.take, _JANITOR_AT_WORK_S):
+            if await asyncio.to_thread(lock.take, AT_WORK_S):
                 return lock
         pid = f" (supervisor pid {state.supervisor.pid})" if state else ""
         raise StackError(
@@ -114,7 +117,10 @@ class Supervisor:
         )
 
     async def _clean_up_after_the_dead(self, folder: RunFolder) -> None:
-        """Undo what an earlier run left whose janitor died too; begin with an empty folder."""
+        """Undo what an earlier run left whose janitor died too; begin with an empty folder.
+
+        Raises Outlived, and leaves the folder as it is, when processes of that run do not go.
+        """
         stale = read_state(folder.state)
         done = await asyncio.to_thread(clean_up, folder)
         folder.make_new()

@@ -8,28 +8,39 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, Final, Self, TypeAlias
 
-from fullspan.stack.processes import RUN_TAG, kill_until_gone, look_up, send, tagged
+from fullspan.errors import Outlived
+from fullspan.stack.processes import look_up, send
+from fullspan.stack.survivors import kill_run
 
-__all__ = ["KillTagged", "Remove", "Signal", "UndoList", "read_undo"]
+__all__ = ["KillTagged", "Remove", "Signal", "UndoList", "read_undo", "write_undo"]
 
 SCHEMA: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class KillTagged:
-    """Kill everything that carries the tag of a run, until nothing does."""
+    """Kill everything that carries the tag of a run, until nothing does.
+
+    `outlived`: pid and start time of what has outlived that before, and may have lost its tag since.
+    """
 
     kind: ClassVar[str] = "kill-tagged"
     run_id: str
+    outlived: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def again(cls, error: Outlived) -> Self:
+        """Return what is still to be done after it was tried in vain."""
+        return cls(error.run_id, tuple(error.processes))
 
     def undo(self) -> str | None:
-        """Do it, and say what was done, None when there was nothing to do."""
-        killed = kill_until_gone(lambda: tagged(RUN_TAG, self.run_id))
+        """Do it, and say what was done, None when there was nothing to do; raises Outlived."""
+        killed = kill_run(self.run_id, self.outlived)
         names = ", ".join(sorted({f"{process.name} ({process.pid})" for process in killed}))
         noun = "process" if len(killed) == 1 else "processes"
         return f"killed {len(killed)} {noun}: {names}" if killed else None
@@ -111,10 +122,22 @@ def read_undo(path: Path) -> list[Undo]:
             waiting.pop(fields["done"], None)
         else:
             number, kind = fields.pop("number"), fields.pop("undo")
+            if "outlived" in fields:
+                fields["outlived"] = tuple((pid, began) for pid, began in fields["outlived"])
             waiting[number] = _KINDS[kind](**fields)
     return list(reversed(waiting.values()))
 
 
+def write_undo(path: Path, records: Sequence[Undo]) -> None:
+    """Put a list in place of another one, the latest first as `read_undo` gives it; what was cut off there is gone."""
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    undo = UndoList(new)
+    for record in reversed(records):
+        undo.add(record)
+    new.replace(path)
+
+
 def undo_all(records: Iterable[Undo]) -> list[str]:
-    """Undo everything; return what was worth a word."""
+    """Undo everything; return what was worth a word. Raises Outlived, and then the rest is still to be undone."""
     return [said for record in records if (said := record.undo())]
