@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from fullspan import __version__
+from fullspan.cli import cli
 from packages.fullspan.tests.commands import Done, environment, fullspan, fullspan_here
 
 STACK = """\
@@ -252,6 +254,15 @@ def test_schema_version_and_help(project: Project):
         assert f"\n  {word} " in shown
     assert "Exit codes" in shown.replace("Exit\n  codes", "Exit codes")
     assert "--fixed-ports" in project.run("up", "-h").stdout
+
+
+def test_each_command_is_listed_with_a_whole_sentence_on_one_line(project: Project):
+    for words, known in (([], {*cli.commands, "run", "env"}), (["env"], {"list", "show", "import"})):
+        shown = project.run(*words, "--help", COLUMNS="80").stdout.partition("\nCommands:\n")[2].splitlines()
+        listed = [re.fullmatch(r"  ([a-z]+) +([A-Z][^.]*\.)", line) for line in shown]
+        assert all(listed), shown
+        assert {found[1] for found in listed if found} == known
+        assert max(map(len, shown)) <= 80
 
 
 def test_config_shows_values_and_their_origin(project: Project):

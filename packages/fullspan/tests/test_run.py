@@ -15,6 +15,7 @@ import pytest
 from fullspan.bundle import Bundle
 from fullspan.errors import UsageError
 from fullspan.run import Plan, find_suite, judge, read_expected, summarise
+from fullspan.timeline import read_timeline
 from fullspan.verdict import Verdict
 from packages.fullspan.tests.commands import Done, environment, fullspan, fullspan_here
 
@@ -190,6 +191,43 @@ def test_keep_leaves_the_stack_up(kept):
     project, done = kept
     assert re.search(r"web.http: http://127\.0\.0\.1:\d+", done.stdout)
     assert json.loads(fullspan_here(project, "status", "small", "--json").stdout)["phase"] == "ready"
+
+
+def test_all_progress_counts_from_the_begin_of_the_run(kept):
+    """The stack's lines and those of the tests, which another process prints, stand among each other."""
+    project, done = kept
+    bundle = bundle_of(project)
+    record, events = bundle.run(), read_timeline(bundle.timeline.path)
+
+    def seconds(what: str) -> float:
+        mono_ns = next(event.mono_ns for event in events if event.what == what)
+        return round((mono_ns - record.began_mono_ns) / 1e9, 1)
+
+    printed = {
+        match[2]: float(match[1]) for match in re.finditer(r"^ *(\d+\.\d) s  (.+)$", done.stdout + done.stderr, re.M)
+    }
+    named = r"small-good begins with seed 7; seconds count from here, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    first = next(iter(re.finditer(r"^ *\d+\.\d s  (.+)$", done.stderr, re.M)))
+    assert re.fullmatch(named, first[1]), first[0]
+    stack = [event.what for event in events if event.kind.startswith(("stack", "component")) and event.what in printed]
+    assert len(stack) >= 3
+    assert {what: printed[what] for what in stack} == {what: seconds(what) for what in stack}
+    assert seconds("the suite starts") <= printed["asking the web server"] <= seconds("the suite has ended")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--profile", "tpyo"], "has no profile 'tpyo'"),
+        (["--env", "nowhere"], "no environment 'nowhere'"),
+        (["--stack", "smal"], "no stack 'smal'"),
+    ],
+)
+def test_a_mistake_leaves_no_bundle_that_counts_as_the_newest(project, words, said):
+    done = fullspan_here(project, "run", "small", "-m", "good", *words)
+    assert done.returncode == 3
+    assert said in done.stderr
+    assert not (project / "var").exists()
 
 
 def test_a_failure_is_the_verdict_and_nothing_is_left(mixed):

@@ -4,11 +4,11 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any, Final
 
 import click
@@ -21,33 +21,32 @@ __all__ = ["cli", "main"]
 INTERRUPTED: Final = 130
 USAGE: Final = 3
 AGAIN_S: Final = 0.05
-ORDER: Final = [
-    "up",
-    "status",
-    "logs",
-    "down",
-    "run",
-    "doctor",
-    "explain",
-    "selftest",
-    "audit",
-    "report",
-    "diff",
-    "shrink",
-    "schema",
-    "config",
-    "env",
-]
-RUN_HELP: Final = "Bring a stack up, run a suite on it, write the report, and take it down."
-ENV_HELP: Final = "List environments, show one, import one from a desktop client's settings."
+COMMANDS: Final[Mapping[str, str]] = MappingProxyType({
+    "up": "Bring a stack up, and take it down when this command ends.",
+    "status": "Show the components of a stack, and its addresses.",
+    "logs": "Print what the components of a stack have logged.",
+    "down": "Take a stack down, or remove what a dead one has left.",
+    "run": "Bring a stack up, run a suite on it, and write the report.",
+    "doctor": "Look whether stacks can come up, and what runs have left.",
+    "explain": "Show where every hop of a run saw one record.",
+    "selftest": "Plant defects, and see whether each is found for what it is.",
+    "audit": "Find what cannot fail in a pytest suite.",
+    "report": "Write the report of a run anew.",
+    "diff": "Compare two runs: verdicts, latencies, recoveries, figures.",
+    "shrink": "Find the faults without which a failing schedule passes.",
+    "schema": "Print the JSON Schema of a file that people write.",
+    "config": "Print the settings in force, and where each comes from.",
+    "env": "List environments, show one, or import one.",
+})  # fmt: skip
+"""The commands in the order in which a user meets them, each in a sentence that fits on a line of 80 characters."""
 
 
 class Commands(click.Group):
-    """The commands in the order in which a user meets them; `run` is imported only when it runs."""
+    """All commands; `run` and `env` are imported only when they run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands."""
-        return list(ORDER)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command; the pytest machinery of `run` costs the others nothing."""
@@ -63,12 +62,8 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with one line each."""
-        shown = {name: self.commands[name].get_short_help_str(80) for name in self.commands} | {
-            "run": RUN_HELP,
-            "env": ENV_HELP,
-        }
         with formatter.section("Commands"):
-            formatter.write_dl([(name, shown[name]) for name in self.list_commands(ctx)])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

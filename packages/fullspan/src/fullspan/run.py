@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,8 @@ from fullspan.bundle import Bundle, LinkRecord, RunRecord, TestRecord
 from fullspan.errors import FullspanError, UsageError, nearest
 from fullspan.settings import Settings
 from fullspan.stack import Stack, open_stack
-from fullspan.stack.load import find_stack_file, project_of
+from fullspan.stack.bring_up import environment_file
+from fullspan.stack.load import find_stack_file, meant, project_of
 from fullspan.stack.processes import RUN_TAG
 from fullspan.timeline import Event
 from fullspan.verdict import EXIT_CODE, Verdict, combine
@@ -144,9 +146,11 @@ class Runner:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._began = time.monotonic()
         file = find_stack_file(plan.stack)
-        self._var = Settings.load().var_of(project_of(file))
+        settings = Settings.load(env=plan.env)
+        # Before there is a bundle: a mistake must not be what the newest one tells of.
+        meant(file, plan.profile, environment_file(settings))
+        self._var = settings.var_of(project_of(file))
         self._bundle = Bundle.create(self._var / "bundles", plan.name)
         self._record = RunRecord(
             id=self._bundle.id,
@@ -167,7 +171,8 @@ class Runner:
     def run(self) -> int:
         """Do it all; return the exit code."""
         self._bundle.write_run(self._record)
-        self._note(f"{self._plan.name} begins with seed {self._plan.seed}")
+        event = self._note(f"{self._plan.name} begins with seed {self._plan.seed}")
+        self._print(event, f"{event.what}; seconds count from here, {_utc(self._record.began_wall_ns)}")
         try:
             returned = self._run_on_stack()
             verdict, summary = judge(self._plan, returned, self._bundle.results().tests)
@@ -252,16 +257,20 @@ class Runner:
         for figure in (figure for test in tests for figure in test.figures if not figure.table):
             click.echo(f"  {figure.name:<58} {figure.value:>12} {figure.unit}")
         click.echo(f"\n  report: {shown(self._bundle.report)}")
-        click.echo(f"  took:   {time.monotonic() - self._began:.1f} s\n")
+        click.echo(f"  took:   {(time.monotonic_ns() - self._record.began_mono_ns) / 1e9:.1f} s\n")
         colour = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}[verdict]
         click.secho(f"{verdict.value.upper()} - {summary}", fg=colour, bold=True)
 
     def _on_event(self, event: Event) -> None:
         self._bundle.timeline.add(event.kind, event.what, **event.attributes)
-        click.echo(f"{time.monotonic() - self._began:6.1f} s  {self._bundle.redact(event.what)}", err=True)
+        self._print(event, self._bundle.redact(event.what))
 
-    def _note(self, what: str) -> None:
-        self._bundle.timeline.add("run", what)
+    def _print(self, event: Event, what: str) -> None:
+        """Print what happened, with the seconds since the run began: on the clock of the report, and of the tests."""
+        click.echo(f"{(event.mono_ns - self._record.began_mono_ns) / 1e9:6.1f} s  {what}", err=True)
+
+    def _note(self, what: str) -> Event:
+        return self._bundle.timeline.add("run", what)
 
 
 def exercised(stack: Stack) -> dict[str, object]:
@@ -328,6 +337,10 @@ def machine() -> dict[str, str | int]:
         "cores": os.cpu_count() or 0,
         "python": platform.python_version(),
     }
+
+
+def _utc(wall_ns: int) -> str:
+    return f"{datetime.fromtimestamp(wall_ns // 10**9, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def shown(path: Path) -> str:

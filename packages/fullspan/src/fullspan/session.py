@@ -16,13 +16,18 @@ _PHASES: Final = ("setup", "call", "teardown")
 
 
 class Run:
-    """One pytest session that uses fullspan: its bundle and the tests so far."""
+    """One pytest session that uses fullspan: its bundle and the tests so far.
+
+    Seconds count from the begin of the run that made the bundle, whose own lines stand among those of the tests, and
+    which the report counts from too; where no run has made it, from the begin of the session.
+    """
 
     def __init__(self, config: pytest.Config, bundle: Bundle) -> None:
         self.bundle = bundle
         self.tests: list[TestRecord] = []
         self._config = config
-        self._began = time.monotonic()
+        begun = bundle.run().began_mono_ns if bundle.has_run else None
+        self._began_mono_ns = time.monotonic_ns() if begun is None else begun
 
     def tell(self, what: str) -> None:
         """Print a line of progress on the real terminal, around pytest's capture; a worker of xdist has none."""
@@ -32,7 +37,7 @@ class Run:
             return
         with capture.global_and_fixture_disabled():
             reporter.ensure_newline()
-            reporter.write_line(f"{time.monotonic() - self._began:6.1f} s  {what}")
+            reporter.write_line(f"{(time.monotonic_ns() - self._began_mono_ns) / 1e9:6.1f} s  {what}")
 
     def add(self, test: TestRecord) -> None:
         """Take in a test that has ended, and write the results at once: the next one may end the run."""

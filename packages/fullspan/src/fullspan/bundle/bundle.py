@@ -103,6 +103,11 @@ class Bundle:
         """Write run.json."""
         self._write("run.json", run.model_dump_json(by_alias=True, indent=1))
 
+    @property
+    def has_run(self) -> bool:
+        """Whether a run has begun to write here."""
+        return (self.path / "run.json").is_file()
+
     def run(self) -> RunRecord:
         """Read run.json; raises UsageError when it cannot be read."""
         return _read(RunRecord, self.path / "run.json")

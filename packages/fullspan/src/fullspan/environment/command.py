@@ -21,7 +21,7 @@ def env(context: click.Context) -> None:
         context.invoke(list_)
 
 
-@env.command(name="list")
+@env.command(name="list", short_help="List the environments that can be found from here.")
 def list_() -> None:
     """List the environments that can be found from here. Example: `fullspan env list`."""
     names = environment_names()
@@ -32,7 +32,7 @@ def list_() -> None:
         click.echo(f"There are no {FOLDER}/*.yaml from here upwards.")
 
 
-@env.command()
+@env.command(short_help="Print an environment as it is understood.")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def show(name: str, as_json: bool) -> None:
@@ -48,7 +48,7 @@ def show(name: str, as_json: bool) -> None:
     found.addresses()
 
 
-@env.command(name="import")
+@env.command(name="import", short_help="Make an environment of a desktop client's settings.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--name", help="What to call it.  [default: the file's name]")
 @click.option("--force", is_flag=True, help="Write over an environment of this name.")

@@ -21,7 +21,7 @@ from fullspan.timeline import Event, read_timeline
 if TYPE_CHECKING:
     from fullspan.stack.handle import Stack
 
-__all__ = ["open_stack", "take_down"]
+__all__ = ["environment_file", "open_stack", "take_down"]
 
 _DOWN_S: Final = 60.0
 _POLL_S: Final = 0.1
@@ -52,7 +52,7 @@ def open_stack(
     file = find_stack_file(str(named))
     settings = Settings.load(env=env)
     var = settings.var_of(project_of(file))
-    environment = _file_of(settings.env) if settings.env else None
+    environment = environment_file(settings)
     folder = RunFolder(var, name_in(file))
     owner = Owner(
         file, var, profile=profile, env=environment, fixed_ports=fixed_ports, detach=detach, on_event=on_event
@@ -77,10 +77,13 @@ def open_stack(
         raise owner.failure
 
 
-def _file_of(env: str) -> Path:
+def environment_file(settings: Settings) -> Path | None:
+    """Return the file of the environment that the settings name, if they name one."""
+    if settings.env is None:
+        return None
     from fullspan.environment import find_environment
 
-    return find_environment(env)
+    return find_environment(settings.env)
 
 
 def _killed(folder: RunFolder) -> StackError:

@@ -2,16 +2,28 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fullspan.errors import UsageError, nearest
 from fullspan.written import ENDING, find_written, merged, read_written, understood
 
 if TYPE_CHECKING:
+    import ssl
+
     from fullspan.environment import Environment
     from fullspan.stack.model import StackModel
 
-__all__ = ["SCHEMA", "find_stack_file", "load_stack", "name_in", "project_here", "project_of", "stack_names"]
+__all__ = [
+    "SCHEMA",
+    "Meant",
+    "find_stack_file",
+    "load_stack",
+    "meant",
+    "name_in",
+    "project_here",
+    "project_of",
+    "stack_names",
+]
 
 SCHEMA: Final = "fullspan/stack/1"
 _FOLDER: Final = "stacks"
@@ -73,3 +85,29 @@ def load_stack(file: Path, profile: str | None = None, environment: "Environment
     if environment is not None and (overrides := environment.over_the_stack(chosen)):
         model = understood(StackModel, merged(chosen, overrides), f"{file}, environment {environment.name!r}")
     return model
+
+
+class Meant(NamedTuple):
+    """What is asked for by a stack file, a profile and an environment together."""
+
+    model: "StackModel"
+    profile: str | None
+    tls: "ssl.SSLContext | None"
+
+
+def meant(file: Path, profile: str | None, env: Path | None) -> Meant:
+    """Read a stack file in the environment of a file; the environment's profile is in force when none is named.
+
+    What cannot be meant is a UsageError, and so is a certificate or a secret of the environment that cannot be had: it
+    is told before anything starts, not by who first asks for it.
+    """
+    if env is None:
+        return Meant(load_stack(file, profile), profile, None)
+    from fullspan.environment import load_environment
+
+    environment = load_environment(env)
+    chosen = profile or environment.profile
+    model = load_stack(file, chosen, environment)
+    tls = environment.tls.context() if environment.tls.given else None
+    environment.addresses()
+    return Meant(model, chosen, tls)

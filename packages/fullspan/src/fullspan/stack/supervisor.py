@@ -19,7 +19,7 @@ import click
 from fullspan.errors import FullspanError, Outlived, StackError
 from fullspan.stack.guard import Guard
 from fullspan.stack.janitor import AT_WORK_S, clean_up
-from fullspan.stack.load import load_stack
+from fullspan.stack.load import meant
 from fullspan.stack.lock import StackLock
 from fullspan.stack.model import StackModel
 from fullspan.stack.plan import Plan
@@ -60,7 +60,7 @@ class Supervisor:
         """Do all of it; return the exit code."""
         self._listen()
         try:
-            model = self._load()
+            model, self._profile, self._tls = meant(self._file, self._profile, self._env)
             folder = RunFolder(self._var, model.name)
             lock = await self._take_lock(folder)
             await self._clean_up_after_the_dead(folder)
@@ -70,19 +70,6 @@ class Supervisor:
             return error.exit_code
         self._say(f"stack {model.name} is down, nothing of it is left")
         return 0
-
-    def _load(self) -> StackModel:
-        """Read the stack file, with the environment's words on it."""
-        if self._env is None:
-            return load_stack(self._file, self._profile)
-        from fullspan.environment import load_environment
-
-        environment = load_environment(self._env)
-        self._profile = self._profile or environment.profile
-        model = load_stack(self._file, self._profile, environment)
-        self._tls = environment.tls.context() if environment.tls.given else None
-        environment.addresses()  # a secret that is missing is told before anything starts, not by who first asks for it
-        return model
 
     async def _run_guarded(self, model: StackModel, folder: RunFolder, guard: Guard) -> None:
         """Run the stack; after an error that nobody foresaw the janitor is not dismissed, and cleans up.
