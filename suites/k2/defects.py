@@ -74,19 +74,22 @@ COMMITS_AGAIN = Defect(
 DROPS_FAILED_BATCHES = Defect(
     "the writer goes on to the next batch when a commit failed",
     {
+        # Whatever fails makes it begin again, from where it has read to in place of where its table ends.
         WRITER: """
-        from k2.errors import NotCommitted
-        from k2.lake.table import LakeTable
+        from k2.lake.source import Source
 
-        once = LakeTable.append
+        begin, look = Source.start, Source.read
+        reached = {}
 
-        def append(self, rows, start, end, seen):
-            try:
-                once(self, rows, self.offsets(), end, seen)
-            except NotCommitted:
-                pass
+        def start(self, offsets):
+            begin(self, offsets.after(reached.setdefault(self.topic, {})))
 
-        LakeTable.append = append
+        def read(self, most, timeout_s):
+            found = look(self, most, timeout_s)
+            reached[self.topic].update(found.next_offsets)
+            return found
+
+        Source.start, Source.read = start, read
         """
     },
 )
