@@ -4,6 +4,7 @@ K2Error               what happened, to what, and what to do, in one sentence
 ├── SettingsError     a setting, its file or its environment variable is wrong
 ├── CodecError        a frame or a message that cannot be used; it goes to the dead letters with its `reason`
 ├── BusError          Kafka or the schema registry cannot be used
+│   └── SpoolDown     the disk takes no record now; its user waits and tries again
 ├── FeedError         the exchange cannot be used any more: its retries are spent
 ├── QueryError        a question that cannot be answered as it is asked
 └── LakeError         a table that cannot be used as it is
@@ -23,6 +24,7 @@ __all__ = [
     "NotCommitted",
     "QueryError",
     "SettingsError",
+    "SpoolDown",
 ]
 
 
@@ -47,6 +49,10 @@ class CodecError(K2Error):
 
 class BusError(K2Error):
     """Kafka or the schema registry does not answer, or refuses; the text never holds credentials."""
+
+
+class SpoolDown(BusError):  # noqa: N818 - a state that passes, not a defect
+    """The spool's disk takes nothing now; nothing of the record is in the spool."""
 
 
 class FeedError(K2Error):

@@ -1,6 +1,8 @@
-"""The local exchange, as whoever drives a test commands it."""
+"""The local exchange, as whoever drives a test commands it, and a disk that is soon full."""
 
 import json
+import os
+import subprocess
 from contextlib import contextmanager
 
 import pytest
@@ -24,3 +26,15 @@ def control():
             yield call
 
     return to
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of its own, of 2 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a disk of its own can be mounted by root only")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -29,6 +29,34 @@ def test_arrivals_and_holes_are_those_of_a_set(numbers, restart):
         assert sum(hole.count for hole in sequence.holes) == len(missing(sequence))
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=60))
+def test_a_number_that_is_lost_has_not_come(numbers):
+    sequence, seen, all_seen = Sequence(), set(), set()
+    for turn, (number, lost) in enumerate(numbers):
+        assert (sequence.arrive(number, turn) is Arrival.AGAIN) == (number in seen)
+        all_seen.add(number)
+        if lost and number not in seen:
+            sequence.lose(number, turn)
+        else:
+            seen.add(number)
+        assert missing(sequence) == set(range(min(all_seen), max(all_seen) + 1)) - seen
+        assert sum(hole.count for hole in sequence.holes) == len(missing(sequence))
+
+
+def test_a_number_that_is_lost_again_lies_in_its_hole():
+    sequence = Sequence()
+    for number in (10, 14, 12):
+        sequence.arrive(number, number)
+    sequence.lose(12, 99)
+    (hole,) = sequence.holes
+    assert (hole.first, hole.last, hole.since, hole.count) == (11, 13, 99, 3)
+    hole.told = True
+    sequence.arrive(11, 100)
+    sequence.lose(11, 100)
+    assert (hole.since, hole.count) == (99, 3), "when a hole was seen that was told does not change"
+
+
 def test_a_hole_keeps_its_bounds_while_it_is_filled():
     sequence = Sequence()
     for number in (10, 20, 15, 11):

@@ -1,8 +1,8 @@
 """The way to Kafka: idempotent, confirmed by all replicas, over a spool; an absent broker costs nothing but disk.
 
-A record is in the spool before the broker is told of it. So many are on their way at once; while the broker is away
-the others wait on the disk. After a kill, what the broker has not confirmed is sent again, except what stands at the
-end of the topics already: a record of one feed is in Kafka once.
+A record is on the disk before the broker is told of it, so Kafka has none that the spool does not know. So many are on
+their way at once; while the broker is away the others wait on the disk. After a kill, what the broker has not confirmed
+is sent again, except what stands at the end of the topics already: a record of one feed is in Kafka once.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ class Producer:
             self._log.info("spool.room", bytes=self.spool.waiting)
 
     def send(self, topic: str, key: bytes, value: bytes, headers: Mapping[str, str] | None = None) -> int:
-        """Take a record, and return the spool's position after it; raises BusError when the disk does not take it."""
+        """Take a record, and return the spool's position after it; SpoolDown when the disk does not take it."""
         entry = Entry(topic, key, value, headers or {})
         direct = self._client is not None and self._next == self.spool.end and len(self._way) < WINDOW
         after = self.spool.append(entry)
@@ -104,17 +104,15 @@ class Producer:
 
     def turn(self) -> None:
         """Take what the broker has confirmed, and send what waits."""
-        self.spool.flush()
         assert self._client is not None  # noqa: S101 - `_begin` has made it
         self._client.poll(0)
         if self._broken and time.monotonic() - self._renewed >= _AGAIN_S:
             self._renew()
-        before = self.spool.confirmed
-        position = before
+        position = self.spool.confirmed
         while self._way and self._way[0].done:
             position = self._way.popleft().after
-        if position != before:
-            self.spool.confirm(position, self._needed_from())
+        # Also when nothing has arrived since: what was needed elsewhere may not be needed any more.
+        self.spool.confirm(position, self._needed_from())
         if not self.spool.full:
             self._roomy.set()
         if self._next < self.spool.end and len(self._way) < WINDOW // 2:
@@ -123,7 +121,6 @@ class Producer:
     async def close(self, within_s: float = _ANSWER_S) -> bool:
         """Wait until all has arrived; False when some of it stays in the spool for the next run."""
         deadline = time.monotonic() + within_s
-        self.spool.flush()
         while self._client is not None and self.spool.waiting and time.monotonic() < deadline:
             self.turn()
             await asyncio.sleep(_TICK_S)
@@ -143,7 +140,6 @@ class Producer:
                 if not said:
                     self._log.warning("producer.waits", error=str(error))
                 said = True
-                self.spool.flush()
                 await asyncio.sleep(_AGAIN_S)
         self._client = self._new_client()
         self._log.info("producer.ready", waiting_bytes=self.spool.waiting)
@@ -166,7 +162,6 @@ class Producer:
 
     def _drain(self) -> None:
         """Send from the disk."""
-        self.spool.flush()
         for after, entry in self.spool.since(self._next):
             since = float("nan")
             while self._times and self._times[0][0] <= after:

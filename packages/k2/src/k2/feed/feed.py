@@ -6,9 +6,10 @@ the records behind that position tell the rest, so no trade is sent twice and no
 
 import asyncio
 import contextlib
-import json
 import time
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
 
 import httpx
 import structlog
@@ -18,28 +19,33 @@ from k2.bus.gaps import COMPACTED, Gap
 from k2.bus.kafka import dead_letters_of
 from k2.bus.producer import Producer
 from k2.bus.spool import Entry, Spool
-from k2.errors import CodecError, FeedError
+from k2.errors import CodecError, FeedError, SpoolDown
 from k2.feed.backfill import Backfill
 from k2.feed.clock import ClockOffset
 from k2.feed.figures import Figures
 from k2.feed.frames import Notice, read_frame
 from k2.feed.keeper import Keeper
+from k2.feed.kept import Kept
 from k2.feed.sequence import Arrival, Hole, Sequence
 from k2.schema import QUOTE, TRADE, Quote, Trade
 from k2.settings import FeedSettings
 
 __all__ = ["Feed"]
 
-_STATE: Final = "numbers.json"
 _SAVE_S: Final = 1.0
 _LOOK_S: Final = 0.1
 _CLOCK_S: Final = 10.0
 _AGAIN_FIRST_S: Final = 0.5
 _AGAIN_MOST_S: Final = 60.0
 
+T = TypeVar("T")
+
 
 class Feed:
-    """From the exchange to Kafka; raises BusError at once when its spool cannot be used."""
+    """From the exchange to Kafka; raises BusError at once when its spool cannot be used.
+
+    A disk that takes nothing later on is waited for, and the exchange is not read meanwhile.
+    """
 
     def __init__(self, settings: FeedSettings, figures: Figures, registry: SchemaSource | None = None) -> None:
         self._settings, self._figures = settings, figures
@@ -53,6 +59,8 @@ class Feed:
         # A registry that is away is told now, not with the first frame.
         _ = self._trades.prefix, self._quotes.prefix
         self._numbers: dict[str, Sequence] = {}
+        self._kept = Kept(settings.spool_dir)
+        self._unkept = False
         self._kept_at = self._restore()
         self.producer = Producer(settings, self._spool, topics, self._arrived, lambda: self._kept_at)
         self._clock = ClockOffset()
@@ -98,21 +106,40 @@ class Feed:
         self._count += 1
         try:
             content = read_frame(raw, received, self._count)
-            if isinstance(content, Trade):
-                self._take_trade(content)
-                self._note_transit(content)
-            elif isinstance(content, Quote):
-                value = self._quotes.encode(content)
-                self.producer.send(self._settings.quotes_topic, content.symbol.encode(), value)
-                figures.records.labels("quote", content.symbol).inc()
-            else:
-                self._note(content)
+            await self._spooled(partial(self._take_content, content))
         except CodecError as error:
-            self._lay_aside(raw, received, error)
+            await self._spooled(partial(self._lay_aside, raw, received, error))
         if self._spool.full:
             figures.spool_full.set(1)
             await self.producer.room()
             figures.spool_full.set(0)
+
+    async def _spooled(self, take: Callable[[], T]) -> T:
+        """Do what adds to the spool; while its disk takes nothing, wait and do it again."""
+        try:
+            return take()
+        except SpoolDown as error:
+            self._log.error("feed.waits_for_disk", error=str(error))
+        self._figures.spool_full.set(1)
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            with contextlib.suppress(SpoolDown):
+                taken = take()
+                break
+        self._figures.spool_full.set(0)
+        self._log.info("feed.disk_takes_again")
+        return taken
+
+    def _take_content(self, content: Trade | Quote | Notice) -> None:
+        if isinstance(content, Trade):
+            self._take_trade(content)
+            self._note_transit(content)
+        elif isinstance(content, Quote):
+            value = self._quotes.encode(content)
+            self.producer.send(self._settings.quotes_topic, content.symbol.encode(), value)
+            self._figures.records.labels("quote", content.symbol).inc()
+        else:
+            self._note(content)
 
     def _take_trade(self, trade: Trade) -> Arrival:
         assert trade.source_sequence is not None  # noqa: S101 - every trade of this exchange has one
@@ -124,7 +151,11 @@ class Feed:
             return arrival
         if arrival is Arrival.ANEW:
             self._log.error("feed.numbers_anew", symbol=trade.symbol, number=trade.source_sequence)
-        self.producer.send(self._settings.trades_topic, trade.symbol.encode(), value)
+        try:
+            self.producer.send(self._settings.trades_topic, trade.symbol.encode(), value)
+        except SpoolDown:
+            numbers.lose(trade.source_sequence, time.time_ns() // 1000)
+            raise
         self._figures.records.labels("trade", trade.symbol).inc()
         self._figures.last_trade.labels(trade.symbol).set(trade.timestamp / 1e6)
         return arrival
@@ -160,19 +191,23 @@ class Feed:
             self._figures.spool_bytes.set(self._spool.waiting)
             self._figures.on_the_way.set(self.producer.on_the_way)
             for symbol, numbers in list(self._numbers.items()):
-                now = time.time_ns() // 1000
-                for hole in list(numbers.holes):
-                    if not hole.missing:
-                        numbers.holes.remove(hole)
-                        if hole.told:
-                            self._tell(symbol, hole, now, closed=now)
-                    elif not hole.told and now - hole.since >= self._settings.gap_wait_s * 1e6:
-                        hole.told = True
-                        self._figures.gaps.labels(symbol).inc()
-                        self._tell(symbol, hole, now)
+                with contextlib.suppress(SpoolDown):  # told with the next look
+                    self._tell_gaps_of(symbol, numbers)
                 told = [hole for hole in numbers.holes if hole.told]
                 self._figures.open_gaps.labels(symbol).set(len(told))
                 self._figures.missing.labels(symbol).set(sum(hole.count for hole in told))
+
+    def _tell_gaps_of(self, symbol: str, numbers: Sequence) -> None:
+        now = time.time_ns() // 1000
+        for hole in list(numbers.holes):
+            if not hole.missing:
+                if hole.told:
+                    self._tell(symbol, hole, now, closed=now)
+                numbers.holes.remove(hole)
+            elif not hole.told and now - hole.since >= self._settings.gap_wait_s * 1e6:
+                self._tell(symbol, hole, now)
+                hole.told = True
+                self._figures.gaps.labels(symbol).inc()
 
     async def _fill_gaps(self, backfill: Backfill) -> None:
         """Ask for what is missing, one hole after the other."""
@@ -200,7 +235,7 @@ class Feed:
                 self._count += 1
                 now = time.time_ns() // 1000
                 for trade in await backfill.trades(symbol, first, last, now, self._count):
-                    if self._take_trade(trade) is Arrival.LATE:
+                    if await self._spooled(partial(self._take_trade, trade)) is Arrival.LATE:
                         self._figures.backfilled.labels(symbol).inc()
                     await self.producer.room()
         except FeedError as error:
@@ -228,21 +263,23 @@ class Feed:
             self._save()
 
     def _save(self) -> None:
-        self._spool.flush()
+        """Keep the numbers; when the disk does not take them, the spool keeps what tells them."""
         at = self._spool.end
-        state = {"at": at, "symbols": {symbol: numbers.state() for symbol, numbers in self._numbers.items()}}
-        path = self._settings.spool_dir / _STATE
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(state), encoding="utf-8")
-        fresh.replace(path)
-        self._kept_at = at
+        try:
+            self._kept.write({
+                "at": at, "symbols": {symbol: numbers.state() for symbol, numbers in self._numbers.items()},
+            })  # fmt: skip
+        except OSError as error:
+            if not self._unkept:
+                self._log.error("feed.numbers_not_kept", folder=str(self._settings.spool_dir), error=error.strerror)
+            self._unkept = True
+            return
+        self._kept_at, self._unkept = at, False
 
     def _restore(self) -> int:
         """Take what an earlier run knew, and what its last records tell; return the spool's position of the former."""
-        path = self._settings.spool_dir / _STATE
         at = 0
-        with contextlib.suppress(FileNotFoundError):
-            state = json.loads(path.read_text(encoding="utf-8"))
+        if (state := self._kept.read()) is not None:
             at = state["at"]
             self._numbers = {symbol: Sequence.of(kept) for symbol, kept in state["symbols"].items()}
         batch: list[bytes] = [

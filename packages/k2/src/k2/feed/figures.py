@@ -34,7 +34,7 @@ class Figures:
         self.backfilled = counter("backfilled", "Trades that were asked for and came.", "symbol")
         self.backfill_failures = counter("backfill_failures", "Questions for trades without an answer.")
         self.spool_bytes = gauge("spool_bytes", "Bytes that the broker has not confirmed.")
-        self.spool_full = gauge("spool_full", "1 while the exchange is not read because the spool is full.")
+        self.spool_full = gauge("spool_full", "1 while the exchange is not read because the spool or its disk is full.")
         self.on_the_way = gauge("on_the_way", "Records that the broker was sent and has not confirmed.")
         self.confirmed = counter("confirmed", "Records that the broker has confirmed.", "topic")
         self.last_trade = gauge("last_trade_timestamp_seconds", "The exchange's time of the newest trade.", "symbol")

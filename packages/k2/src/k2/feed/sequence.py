@@ -1,6 +1,6 @@
 """Which trades of a symbol have come: the exchange numbers them without a hole, so a hole is what is missing."""
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -79,6 +79,16 @@ class Sequence:
         if any(hole.fill(number) for hole in self.holes if hole.first <= number <= hole.last):
             return Arrival.LATE
         return Arrival.AGAIN
+
+    def lose(self, number: int, now: int) -> None:
+        """Take back that a number has come: it is missing."""
+        for hole in self.holes:
+            if hole.first <= number <= hole.last:
+                insort(hole.missing, [number, number])
+                if not hole.told:
+                    hole.since = now
+                return
+        self._open(number, number, now)
 
     def _open(self, first: int, last: int, now: int) -> None:
         self.holes.append(Hole(first, last, now, [[first, last]]))
