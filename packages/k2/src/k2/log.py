@@ -1,8 +1,13 @@
-"""The log of the programs: one JSON object per line on standard error, with its time in UTC and its event."""
+"""The log of the programs: one JSON object per line on standard error, with its time in UTC and its event.
+
+Lines that a full disk does not take are lost; the program goes on without them.
+"""
 
 import logging
 import sys
-from typing import Literal
+from contextlib import suppress
+from io import TextIOBase
+from typing import Literal, TextIO, cast
 
 import structlog
 
@@ -20,7 +25,7 @@ def configure_logging(level: Literal["debug", "info", "warning", "error"] = "inf
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lines())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -34,3 +39,16 @@ def configure_logging(level: Literal["debug", "info", "warning", "error"] = "inf
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+class _Lines(TextIOBase):
+    """Standard error as it is at each line; never an error of its own."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
