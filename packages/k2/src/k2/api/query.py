@@ -17,7 +17,7 @@ from k2.api.figures import Figures
 from k2.api.rows import page_response
 from k2.api.service import Service
 from k2.lake.tables import TABLES
-from k2.query.answers import answer, as_arrow
+from k2.query.answers import as_arrow
 from k2.query.question import Condition, Operator, Question
 from k2.query.views import TableView
 
@@ -74,7 +74,7 @@ def query_routes(service: Service, figures: Figures) -> APIRouter:
         question = _question(body)
         began_s = time.perf_counter()
         if body.format == "json":
-            rows = await service.ask(lambda cursor: answer(cursor, view, question))
+            rows = await service.rows(view, question)
             meta = {"source": "table", "table": view.form.identifier}
             return page_response(request, figures, question, rows, meta, began_s)
         content = await service.ask(lambda cursor: _file(cursor, view, question, body.format))

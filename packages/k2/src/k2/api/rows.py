@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated, Any, Final, Literal, get_args
 
 from fastapi import APIRouter, Query
@@ -15,7 +14,7 @@ from k2.api.figures import Figures
 from k2.api.refusal import Refusal
 from k2.api.service import Service
 from k2.lake.tables import QUOTES, TABLES, TRADES, TableForm, candles_form
-from k2.query.answers import Rows, answer
+from k2.query.answers import Rows
 from k2.query.question import Question, micros
 
 __all__ = ["page_response", "row_routes"]
@@ -83,7 +82,7 @@ def row_routes(service: Service, figures: Figures) -> APIRouter:
     async def stored(request: Request, form: TableForm, question: Question) -> Response:
         view = service.view(form.name)
         began_s = time.perf_counter()
-        rows = await service.ask(lambda cursor: answer(cursor, view, question))
+        rows = await service.rows(view, question)
         meta = {"source": "table", "table": form.identifier, "snapshot_id": _text(view.snapshot)}
         return page_response(request, figures, question, rows, meta, began_s)
 
@@ -105,7 +104,7 @@ def row_routes(service: Service, figures: Figures) -> APIRouter:
         question = _question(TRADES, asked)
         state = service.live()
         began_s = time.perf_counter()
-        rows = await service.ask(lambda cursor: answer(cursor, state.view, question, state.rows))
+        rows = await service.rows(state.view, question, state.rows)
         meta = {
             "source": "table+tail",
             "table": TRADES.identifier,
@@ -133,7 +132,7 @@ def row_routes(service: Service, figures: Figures) -> APIRouter:
                 form = TABLES[candles_form(frame).name]
                 question = _question(form, body.of(symbol))
                 view = service.view(form.name)
-                rows = await service.ask(partial(answer, view=view, question=question))
+                rows = await service.rows(view, question)
                 found.setdefault(symbol, {})[frame] = [json.loads(document) for document in rows.documents]
         meta = {"timeframes": frames, "correlation_id": request.scope["correlation"]}
         return Response(json.dumps({"success": True, "data": found, "meta": meta}), media_type="application/json")

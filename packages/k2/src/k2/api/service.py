@@ -10,10 +10,10 @@ import pyarrow as pa
 import structlog
 from duckdb import DuckDBPyConnection
 
-from k2.errors import LakeError
+from k2.errors import LakeError, QueryError
 from k2.lake.files import LakeFile
 from k2.lake.tables import TRADES
-from k2.query.answers import as_arrow
+from k2.query.answers import Rows, answer, as_arrow, completed, held
 from k2.query.engine import Engine
 from k2.query.question import Question
 from k2.query.tail import Tail, TailState
@@ -46,6 +46,7 @@ class Service:
         self._stop: Final = threading.Event()
         self._seeded = False
         self._began_us: Final = time.time_ns() // 1000
+        self.views.completed = self._completed
         self.views.changed = self._changed
         self._threads: Final = [
             threading.Thread(target=work, args=(self._stop,), name=name, daemon=True)
@@ -67,6 +68,14 @@ class Service:
     async def ask(self, work: Callable[[DuckDBPyConnection], T]) -> T:
         """Do some work beside the loop. Raises QueryError."""
         return await asyncio.wrap_future(self._engine.submit(work))
+
+    async def rows(self, view: TableView, question: Question, tail: pa.Table | None = None) -> Rows:
+        """Answer a question to a table, and to the rows of a tail beside it. Raises QueryError."""
+        if tail is None or not tail.num_rows:
+            found = held(view, question)
+            if found is not None:
+                return found
+        return await self.ask(lambda cursor: answer(cursor, view, question, tail))
 
     def view(self, name: str) -> TableView:
         """Return the newest view of a table. Raises LakeDown while there is none."""
@@ -97,6 +106,15 @@ class Service:
             return None
         return f"{waiting} trades wait for the table, which has got none for {age_s:.1f} s; is `k2 ingest` running?"
 
+    def _completed(self, view: TableView, before: TableView | None) -> TableView:
+        if not view.form.fed:
+            return view
+        try:
+            return self._engine.run(lambda cursor: completed(cursor, view, before))
+        except QueryError as error:
+            _log.warning("service.newest_not_kept", table=view.form.name, why=str(error))
+            return view
+
     def _changed(self, view: TableView) -> None:
         if view.form is not TRADES:
             return
@@ -105,7 +123,7 @@ class Service:
             self._seeded = True
             try:
                 self.tail.seed(self._engine.run(lambda cursor: _newest_rows(cursor, view)))
-            except LakeError as error:
+            except (LakeError, QueryError) as error:
                 _log.warning("service.not_seeded", why=str(error))
 
 

@@ -5,7 +5,7 @@ and further ones only while one of them could hold a row that belongs to the ans
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,11 +14,12 @@ from duckdb import DuckDBPyConnection
 
 from k2.lake.duck import relation
 from k2.lake.files import LakeFile
+from k2.query.newest import MOST_ROWS, Newest, Ranked
 from k2.query.question import Question, column_of
 from k2.query.views import TableView
 from k2.schema import Column, Kind
 
-__all__ = ["Rows", "answer", "as_arrow"]
+__all__ = ["Rows", "answer", "as_arrow", "completed", "held", "ranked"]
 
 _FIRST_FILES: Final = 4
 _FEW_ROWS: Final = 2000
@@ -37,20 +38,74 @@ class Rows:
     more: bool
 
 
+def held(view: TableView, question: Question) -> Rows | None:
+    """Give the rows of a question to the table alone from memory; None when they must be searched for."""
+    found = None if view.newest is None else view.newest.answer(question)
+    return None if found is None else _rows(found, question)
+
+
 def answer(cursor: DuckDBPyConnection, view: TableView, question: Question, tail: pa.Table | None = None) -> Rows:
     """Give the rows of a question as JSON: decimals and times as text; `tail` are rows beside the table's.
 
     Raises QueryError.
     """
+    newest = view.newest
+    if newest is not None:
+        others = ranked(cursor, replace(view, files=()), question, tail) if tail is not None and tail.num_rows else ()
+        found = newest.answer(question, others)
+        if found is not None:
+            return _rows(found, question)
+    sql, parameters = _sql(cursor, view, question, _document(question), tail, question.limit + 1)
+    return _rows([row[0] for row in cursor.execute(sql, parameters).fetchall()], question)
+
+
+def completed(
+    cursor: DuckDBPyConnection, view: TableView, before: TableView | None, most: int = MOST_ROWS
+) -> TableView:
+    """Return a view with its newest rows, at most so many.
+
+    Where no file of the view before it is gone they are its rows and those of the files that came. Raises QueryError.
+    """
+    known = None if before is None else before.newest
+    paths = [file.path for file in view.files]
+    everything = Question(view.form, limit=most)
+    if known is None or not known.paths <= set(paths):
+        return replace(view, newest=Newest.of(ranked(cursor, view, everything), paths, most, whole=True))
+    edge_us = known.edge_us
+    came = tuple(file for file in view.files if file.path not in known.paths and file.may_have(None, edge_us, None))
+    rows = ranked(cursor, replace(view, files=came), replace(everything, start_us=edge_us)) if came else []
+    return replace(view, newest=known.and_then(rows, paths))
+
+
+def ranked(
+    cursor: DuckDBPyConnection, view: TableView, question: Question, tail: pa.Table | None = None
+) -> list[Ranked]:
+    """Give rows from the first that the order has to one behind the last that is asked for, with what ranks them.
+
+    The table is one that Kafka feeds. Raises QueryError.
+    """
+    first = replace(question, offset=0, limit=question.offset + question.limit)
+    chosen = f"epoch_us({_key(view.form.time)}), source_sequence, symbol, exchange, {_document(question)}"
+    sql, parameters = _sql(cursor, view, first, chosen, tail, first.limit + 1)
+    return [
+        Ranked(time_us, number is not None, number or 0, symbol, exchange, document)
+        for time_us, number, symbol, exchange, document in cursor.execute(sql, parameters).fetchall()
+    ]
+
+
+def _rows(found: Sequence[str], question: Question) -> Rows:
+    """Make rows of so many texts as were asked for, and one more where there are more."""
+    return Rows(tuple(found[: question.limit]), len(found) > question.limit)
+
+
+def _document(question: Question) -> str:
+    """Write what makes a row a JSON object."""
     names = question.columns or tuple(column.name for column in question.form.record.columns)
     columns = [column_of(question.form, name) for name in names]
     fields = [f"{_key(column.name)}: {_told(column)}" for column in columns]
     if not question.columns or question.form.time in names:
         fields.append(f"event_time: {_naive(question.form.time)}")
-    chosen = f"to_json({{{', '.join(fields)}}})::VARCHAR"
-    sql, parameters = _sql(cursor, view, question, chosen, tail, question.limit + 1)
-    documents = tuple(row[0] for row in cursor.execute(sql, parameters).fetchall())
-    return Rows(documents[: question.limit], len(documents) > question.limit)
+    return f"to_json({{{', '.join(fields)}}})::VARCHAR"
 
 
 def as_arrow(cursor: DuckDBPyConnection, view: TableView, question: Question, *, text: bool = False) -> pa.Table:

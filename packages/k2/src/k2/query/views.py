@@ -16,6 +16,7 @@ from k2.lake.files import LakeFile, Manifests
 from k2.lake.offsets import OFFSETS_PROPERTY, SEEN_PROPERTY, Offsets
 from k2.lake.seen import Seen
 from k2.lake.tables import TABLES, TableForm
+from k2.query.newest import Newest
 from k2.settings import LakeSettings
 
 __all__ = ["TableView", "Views"]
@@ -28,7 +29,10 @@ _LOOK_ANYWAY_S: Final = 1.0
 
 @dataclass(frozen=True)
 class TableView:
-    """One snapshot of a table; `offsets` and `seen` say what is in it, for tables that Kafka feeds."""
+    """One snapshot of a table; `offsets` and `seen` say what is in it, for tables that Kafka feeds.
+
+    `newest` are its newest rows where they are kept.
+    """
 
     form: TableForm
     table: Table
@@ -38,6 +42,7 @@ class TableView:
     snapshot: int | None
     committed_us: int | None
     looked_s: float = field(default_factory=time.monotonic)
+    newest: Newest | None = None
 
     @property
     def rows(self) -> int:
@@ -46,7 +51,10 @@ class TableView:
 
 
 class Views:
-    """Keeps a view of every table. `changed` is told of each new one, from the thread that looks."""
+    """Keeps a view of every table, in the thread that looks.
+
+    `completed` is given each new one, and the one before, before anybody sees it; `changed` is told of it after that.
+    """
 
     def __init__(self, settings: LakeSettings, refresh_s: float, forms: Sequence[TableForm] | None = None) -> None:
         self._settings: Final = settings
@@ -57,6 +65,7 @@ class Views:
         self._views: dict[str, TableView] = {}
         self._catalog: Catalog | None = None
         self._trouble: str | None = "The tables have not been looked at yet."
+        self.completed: Callable[[TableView, TableView | None], TableView] = lambda view, _: view
         self.changed: Callable[[TableView], None] = lambda _: None
 
     def __getitem__(self, name: str) -> TableView:
@@ -107,7 +116,7 @@ class Views:
             if where is None and time.monotonic() - known.looked_s < _LOOK_ANYWAY_S:
                 return
         table = open_table(catalog, form)
-        view = self._view(form, table)
+        view = self.completed(self._view(form, table), known)
         self._views[form.name] = view
         self._pointers[form.name] = table.metadata_location
         self.changed(view)
