@@ -30,6 +30,7 @@ BUSY = 5.0
 """Processes that wait for each processor: more than the stack itself and its observers are."""
 ANSWERS = 60
 TODAY_MS = 388
+HEALTHY_MS = 2000
 ASKED = 600
 LIMIT_A_SECOND = 100
 
@@ -148,7 +149,9 @@ def test_health_answers_while_it_is_asked_much(pipeline: Pipeline, evidence: Evi
         rows = [len(future.result().rows) for future in asked]
     assert min(rows) > 0
     evidence.figure("slowest answer of /health meanwhile", round(worst_ms, 1), "ms")
-    assert worst_ms < 2000
+    if worst_ms >= HEALTHY_MS:
+        blame_a_busy_machine(f"the slowest answer of /health took {worst_ms:.0f} ms")
+    assert worst_ms < HEALTHY_MS, "whoever watches it takes it for dead"
     evidence.finding(Finding("health under load", Verdict.PASS, f"slowest answer {worst_ms:.0f} ms", len(rows)))
     evidence.require()
 
