@@ -67,6 +67,21 @@ class Window:
         return sum(last - first + 1 for first, last in self.numbers.values())
 
 
+class Patience:
+    """How long nothing may change of what is waited for: a busy machine is waited for while anything comes at all."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._state: object = None
+        self._since = time.monotonic()
+
+    def over(self, state: object) -> bool:
+        """Tell whether this state is that of so long ago."""
+        if state != self._state:
+            self._state, self._since = state, time.monotonic()
+        return time.monotonic() - self._since > self._seconds
+
+
 @dataclass(slots=True)
 class Addresses:
     """Where everything is, and the key of the API."""
@@ -167,12 +182,12 @@ class Pipeline:
     def stored(self, window: Window, within_s: float = STORED_WITHIN_S) -> float:
         """Wait until the API has the window's last trades, and then all of it; return after how many seconds it had.
 
-        Trades that the feed had to ask for come after newer ones. What is still not there at the deadline is missing,
-        which the findings tell better than this wait.
+        Trades that the feed had to ask for come after newer ones. What is not there when none came for `within_s` is
+        missing, which the findings tell better than this wait.
         """
         began = time.monotonic()
-        left = window
-        while time.monotonic() - began < within_s:
+        left, patience = window, Patience(within_s)
+        while not patience.over((len(left), self._newest(window))):
             if self.has_last(window):
                 # All are asked for once; after that only those between the first and the last one that is missing.
                 left = left.without(self.trades(left))
@@ -180,6 +195,17 @@ class Pipeline:
                     break
             time.sleep(POLL_S)
         return time.monotonic() - began
+
+    def _newest(self, window: Window) -> list[int]:
+        """Return how far the API has come of each symbol, at most to the window's end."""
+        newest = []
+        for symbol, (_, last) in window.numbers.items():
+            try:
+                rows = self.api.trades(symbol=symbol, limit=1).rows
+            except ClientError:
+                rows = ()
+            newest.append(min([last, *(row.source_sequence for row in rows)]) if rows else 0)
+        return newest
 
     def has_last(self, window: Window) -> bool:
         """Tell whether the API has the last trade of each symbol, or one that came soon after it."""

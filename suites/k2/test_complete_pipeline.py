@@ -31,6 +31,7 @@ from suites.k2.pipeline import (
     SYMBOLS,
     TRADES_TABLE,
     TRADES_TOPIC,
+    Patience,
     Pipeline,
     Window,
     findings,
@@ -86,12 +87,13 @@ def prove(
 
 def gaps_told(pipeline: Pipeline, window: Window, at_least: int) -> Finding:
     """Check what the feed tells of the numbers that were left out; a gap that was filled is closed soon after."""
-    deadline = time.monotonic() + CLOSED_WITHIN_S
+    patience = Patience(CLOSED_WITHIN_S)
     while True:
         told = {
             gap: closed for gap, closed in gaps.told(pipeline.addresses.broker).items() if gap.begins_in(window.numbers)
         }
-        if all(told.values()) or time.monotonic() > deadline:
+        missing = pipeline.metrics("feed.metrics").value("k2_feed_missing_trades")
+        if all(told.values()) or patience.over((told, missing)):
             break
         time.sleep(POLL_S)
     return gaps.check(gaps.left_out(pipeline.ledger.observations("kafka"), window.numbers), told, at_least)

@@ -20,7 +20,8 @@ from fullspan.verdict import Verdict
 from suites.k2.pipeline import SYMBOLS, Pipeline, findings
 from suites.k2.records import observed, row_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.performance]
+# What is proven of thousands of trades takes a busy machine long; nothing is measured by this limit.
+pytestmark = [pytest.mark.e2e, pytest.mark.performance, pytest.mark.timeout(600)]
 
 FRESH_NS = 2_000_000_000
 SLA_NS = 30_000_000_000
