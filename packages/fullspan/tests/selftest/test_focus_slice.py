@@ -8,8 +8,10 @@ import pytest
 from fullspan.errors import Inconclusive
 from fullspan.ledger import Kind
 from fullspan.selftest.defect import Result
+from fullspan.selftest.focus_calls import CALLED, CLEAN_CALLS
 from fullspan.selftest.focus_catalogue import CLEAN, FOCUS
 from fullspan.selftest.focus_slice import focus_up
+from fullspan.selftest.focus_views import CLEAN_VIEW, VIEWS
 from fullspan.selftest.matrix import Matrix
 from fullspan.verdict import Verdict
 from packages.fullspan.tests.selftest.guide import must_stand_in_the_guide
@@ -39,6 +41,20 @@ def test_a_defect_between_real_programs_is_found(focus, planted):
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("viewed", [CLEAN_VIEW, *VIEWS], ids=lambda viewed: viewed.defect.name)
+def test_what_a_page_is_told_and_shown_while_the_source_is_silent_is_judged(focus, viewed):
+    result = focus.look(viewed)
+    assert result.right, f"{result.found}: {result.detail}"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("called", [CLEAN_CALLS, *CALLED], ids=lambda called: called.defect.name)
+def test_calls_of_unknown_outcome_hide_no_defect_and_are_none(focus, called):
+    result = focus.call(called)
+    assert result.right, f"{result.found}: {result.detail}"
+
+
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_a_hundred_jobs_without_a_defect_give_no_alarm(focus):
     results = [focus.plant(CLEAN) for _ in range(100)]
@@ -52,5 +68,5 @@ def test_the_guide_says_what_is_planted():
     assert len(FOCUS) >= 15
     assert {kind for planted in FOCUS for kind in planted.defect.expected.kinds} == set(Kind)
     assert all(planted.defect.expected.verdict is Verdict.FAIL for planted in FOCUS)
-    table = Matrix([Result(planted.defect, planted.defect.expected) for planted in FOCUS])
+    table = Matrix([Result(planted.defect, planted.defect.expected) for planted in (*FOCUS, *VIEWS, *CALLED)])
     must_stand_in_the_guide("Focus", table.markdown())

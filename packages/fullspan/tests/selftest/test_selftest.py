@@ -13,7 +13,9 @@ from fullspan.selftest.catalogue import CALLED, FAULTS, PLANTED, STREAMED, VIEWS
 from fullspan.selftest.command import QUICK_FAULTS, run_selftest
 from fullspan.selftest.defect import NO_ALARM, Defect, Diagnosis, Result
 from fullspan.selftest.doubles import doubles_up
+from fullspan.selftest.focus_calls import CALLED as FOCUS_CALLED
 from fullspan.selftest.focus_catalogue import FOCUS
+from fullspan.selftest.focus_views import VIEWS as FOCUS_VIEWS
 from fullspan.selftest.matrix import Matrix, bound_of
 from fullspan.verdict import Verdict
 from packages.fullspan.tests.commands import environment
@@ -109,7 +111,8 @@ def test_the_whole_self_test_by_its_command(tmp_path):
     said = json.loads(done.stdout)
     assert [one for one in said["results"] if not one["right"]] == []
     assert (done.returncode, said["verdict"]) == (0, "pass")
-    assert len(said["results"]) == QUICK - QUICK_FAULTS + len(FAULTS) + 23 + len(FOCUS) + 1
+    double, focus = QUICK - QUICK_FAULTS + len(FAULTS) + 23, len(FOCUS) + len(FOCUS_VIEWS) + len(FOCUS_CALLED) + 3
+    assert len(said["results"]) == double + focus
 
 
 @pytest.mark.soak

@@ -8,7 +8,7 @@ from fullspan.ledger import Reconciliation
 from fullspan.selftest.defect import INVARIANTS, Diagnosis
 from fullspan.verdict import Verdict, combine
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "diagnosis_of"]
 
 
 def diagnose(
@@ -36,6 +36,13 @@ def diagnose(
     if failed != {INVARIANTS[kind] for kind in kinds}:
         return Diagnosis(verdict, kinds, None, elsewhere), f"the findings name {sorted(failed)} at {hop}: {said}"
     return Diagnosis(verdict, kinds, hop, elsewhere), said
+
+
+def diagnosis_of(finding: Finding) -> Diagnosis:
+    """Return what one finding says, of an invariant that tells no kinds apart."""
+    if finding.verdict is not Verdict.FAIL:
+        return Diagnosis(finding.verdict)
+    return Diagnosis(Verdict.FAIL, frozenset({finding.name}), finding.first_bad_hop)
 
 
 def _sentence(findings: Iterable[Finding], verdict: Verdict) -> str:

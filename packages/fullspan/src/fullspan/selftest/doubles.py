@@ -35,7 +35,7 @@ from fullspan.selftest.catalogue import (
     Streamed,
 )
 from fullspan.selftest.defect import NO_ALARM, Defect, Diagnosis, Result
-from fullspan.selftest.diagnosis import diagnose
+from fullspan.selftest.diagnosis import diagnose, diagnosis_of
 from fullspan.selftest.line import Line
 from fullspan.selftest.tap import LineTap, call, observation_of, tell
 from fullspan.selftest.views import Views
@@ -271,19 +271,12 @@ class Doubles:
         return ledgers
 
 
-def _found(finding: Finding) -> Diagnosis:
-    """Return what one finding says."""
-    if finding.verdict is not Verdict.FAIL:
-        return Diagnosis(finding.verdict)
-    return Diagnosis(Verdict.FAIL, frozenset({finding.name}), finding.first_bad_hop)
-
-
 def _judged(findings: Iterable[tuple[Defect, Finding]], clean: Iterable[Finding]) -> list[Result]:
     """Return the results of findings about planted defects, and of several about one stream without any."""
     # All of these looked at one and the same stream: that is one run without a defect, not several.
     worst = min(clean, key=lambda finding: (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS).index(finding.verdict))
     return [
-        Result(defect, _found(finding), f"{finding.name}: {finding.summary}")
+        Result(defect, diagnosis_of(finding), f"{finding.name}: {finding.summary}")
         for defect, finding in [*findings, (CLEAN, worst)]
     ]
 

@@ -1,5 +1,6 @@
 """The observers of the slice of Focus: blocks at the broker, rows at the analyzer, frames as a page gets them."""
 
+import json
 import zlib
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -70,7 +71,10 @@ def row_stream(job: Job, address: tuple[str, int], seen: Seen) -> GrpcStream[Dat
 
 
 class Frames(BackgroundHop):
-    """What a page gets over its WebSocket; connects again as a page does, and misses what comes meanwhile."""
+    """What a page gets over its WebSocket; connects again as a page does, and misses what comes meanwhile.
+
+    `shown` is the newest row that it got, and whether it was told of a gap after it.
+    """
 
     kind: ClassVar[str] = "websocket frames"
 
@@ -78,6 +82,7 @@ class Frames(BackgroundHop):
         super().__init__("frame")
         self._url = f"{base_url.replace('http', 'ws', 1)}/ws/jobs/{job.job_id}/streams/0"
         self._seen = seen
+        self.shown: tuple[int, bool] = (-1, False)
 
     async def watch(self, ready: Callable[[], None]) -> None:
         """Look until cancelled, over as many connections as it takes."""
@@ -94,9 +99,13 @@ class Frames(BackgroundHop):
             self.go_on()
             ready()
             async for frame in connection:
-                # What is told in words is about the stream, not a row of it.
-                if isinstance(frame, bytes) and not self._take(DataStream.FromString(frame)):
+                if isinstance(frame, str):
+                    # What is told in words is about the stream, not a row of it.
+                    self.shown = (self._seen.newest, self.shown[1] or json.loads(frame)["type"] == "gap")
+                elif not self._take(DataStream.FromString(frame)):
                     return
+                else:
+                    self.shown = (self._seen.newest, False)
             raise ConnectionResetError("closed by the server")
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_S):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from importlib.util import find_spec
 from os import getpid
@@ -17,21 +18,26 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from fullspan.clients import FocusClient, Job, LiveMetadata
 from fullspan.errors import Inconclusive, StackError
-from fullspan.faults import Faults
+from fullspan.faults import Evidence, Faults, Hang
+from fullspan.invariants import Finding
+from fullspan.invariants.streaming import BoundedRecovery, sweep
 from fullspan.ledger import Journey, Ledger, Moment, Stage, reconcile
 from fullspan.ledger.hops import HopRunner
-from fullspan.selftest.defect import Diagnosis, Result
-from fullspan.selftest.diagnosis import diagnose
+from fullspan.selftest.defect import Defect, Diagnosis, Result
+from fullspan.selftest.diagnosis import diagnose, diagnosis_of
+from fullspan.selftest.focus_calls import CALLED, CLEAN_CALLS, Called, CallWire, ask_for_jobs
 from fullspan.selftest.focus_catalogue import CLEAN, FOCUS, Planted
 from fullspan.selftest.focus_hops import Frames, Seen, block_tap, row_stream
 from fullspan.selftest.focus_values import TOLERANCE_DB, Samples, blocks_of, row_at
+from fullspan.selftest.focus_views import CLEAN_VIEW, OLD_NS, VIEWS, WITHIN_NS, Looks, Viewed
 from fullspan.selftest.wire import AmqpEditor, Edit, WebSocketEditor
 from fullspan.settings import Settings
 from fullspan.stack import Stack, open_stack
 from fullspan.stack.load import project_here
 from fullspan.stack.proxy import LinkProxy
+from fullspan.stack.proxy.flow import Tamper
 from fullspan.timeline import Event, Timeline
-from fullspan.verdict import Verdict
+from fullspan.verdict import Verdict, combine
 
 __all__ = ["FocusSlice", "all_of_focus", "focus_attached", "focus_up"]
 
@@ -66,41 +72,95 @@ class FocusSlice:
     base_url: str
     frames: Switch
     blocks: Switch
+    calls_url: str
+    calls: CallWire
+    rounds: int = 0
 
     def plant(self, planted: Planted = CLEAN) -> Result:
         """Plant a defect and say what was found.
 
         Raises StackError when the slice itself does not do what it must, Inconclusive when no row was in flight.
         """
+        with self._watched(planted.off_channel) as watched:
+            reason = self._break(planted)
+            last = row_at(watched.job, time.time_ns() + round(SECONDS * 1e9))
+            # What is lost or held back never comes, or comes late: the limit of lateness ends the wait for it.
+            until = time.monotonic() + SECONDS + LATE_AFTER_NS / 1e9 + 1.0
+            while watched.frame.newest < last and time.monotonic() < until:
+                time.sleep(POLL_S)
+            if reason is not None:
+                return Result(planted.defect, Diagnosis(Verdict.INCONCLUSIVE), reason)
+            return _judged(planted, watched, range(watched.first, last + 1))
+
+    def look(self, viewed: Viewed = CLEAN_VIEW) -> Result:
+        """Look at what a page is shown, while the source is silent and after it, and say what was found.
+
+        Without a defect both the page's word and its recovery are judged. Raises StackError as `plant` does.
+        """
+        with self._watched() as watched:
+            looks = Looks(watched.job)
+            self.frames.edit = viewed.frames() if viewed.frames else None
+            try:
+                if not viewed.silence:
+                    until = time.monotonic() + SECONDS
+                    while time.monotonic() < until:
+                        looks.look(*watched.page.shown)
+                        time.sleep(POLL_S)  # the pace of the looks: nothing is waited for
+                    return _result(viewed, [looks.judged()])
+                evidence = self._silence(watched, looks)
+            finally:
+                self.frames.edit = None
+            if evidence.verdict is not Verdict.PASS:
+                return Result(viewed.defect, Diagnosis(evidence.verdict), evidence.reason)
+            [recovery] = sweep([BoundedRecovery(HOPS, [evidence], WITHIN_NS, LATE_AFTER_NS)], watched.runner.ledger)
+            kinds = viewed.defect.expected.kinds
+            return _result(viewed, [one for one in (looks.judged(), recovery) if one.name in kinds or not kinds])
+
+    def _silence(self, watched: "Watched", looks: Looks) -> Evidence:
+        """Have the source silent until all that is shown is old, and wait until all should have recovered.
+
+        In between old rows come after all: that they are old the page sees by their own times, and is not told.
+        """
+        ledger = watched.runner.ledger
+        with Faults(self.stack, Timeline(self.folder / "timeline.jsonl")) as faults:
+            with faults.active(Hang("interrogator")):
+                self._wait(lambda: looks.look(*watched.page.shown) > OLD_NS, "old rows at the page")
+            evidence = faults.evidence[-1]
+        due_ns = evidence.healed_mono_ns + WITHIN_NS
+        self._wait(
+            lambda: all(any(seen.seen_ns >= due_ns for seen in ledger.observations(hop)[-1:]) for hop in HOPS),
+            "records after the silence",
+        )
+        looks.look(*watched.page.shown)
+        return evidence
+
+    def call(self, called: Called = CLEAN_CALLS) -> Result:
+        """Ask for jobs by calls, of which not all are answered, and say what was found."""
+        self.rounds += 1
+        token = f"{getpid():08x}{time.monotonic_ns():016x}{self.rounds:04x}"
+        with FocusClient(self.stack.endpoint("focus.http")) as client:
+            self._live(client)
+            return ask_for_jobs(client, self.calls_url, self.calls, token, called)
+
+    @contextmanager
+    def _watched(self, off_channel: int = 0) -> Iterator["Watched"]:
+        """Have a job watched at every hop, from when its rows arrive."""
         with FocusClient(self.stack.endpoint("focus.http")) as client, HopRunner(Ledger()) as runner:
             live = self._live(client)
             samples = Samples(CHANNEL, float(live.fiber_source["scale"]))
             site = str(live.document.get("site", "local"))
             runner.start(block_tap(self.stack.endpoint("rabbitmq.amqp"), site, 0, samples))
-            job = client.configure(
-                CHANNEL + planted.off_channel, nfft=NFFT, lines_per_second=LINES_PER_SECOND, height=100
-            )
+            job = client.configure(CHANNEL + off_channel, nfft=NFFT, lines_per_second=LINES_PER_SECOND, height=100)
             try:
-                return self._watch(planted, runner, job, samples, site)
+                row, frame = Seen("row", job, samples), Seen("frame", job, samples)
+                host, port = self.stack.via("analyzer-stream", job.host, job.stream_port)
+                runner.start(row_stream(job, (host, port), row))
+                page = runner.start(Frames(self.base_url, job, frame))
+                first = row_at(job, Moment.now().wall_ns) + 2 + job.grid.nfft // job.grid.hop
+                self._wait(lambda: min(row.newest, frame.newest) >= first, f"rows of job {job.job_id} at the page")
+                yield Watched(runner, job, samples, site, row, frame, page, first)
             finally:
                 client.cancel(job.job_id)
-
-    def _watch(self, planted: Planted, runner: HopRunner, job: Job, samples: Samples, site: str) -> Result:
-        row, frame = Seen("row", job, samples), Seen("frame", job, samples)
-        host, port = self.stack.via("analyzer-stream", job.host, job.stream_port)
-        runner.start(row_stream(job, (host, port), row))
-        runner.start(Frames(self.base_url, job, frame))
-        first = row_at(job, Moment.now().wall_ns) + 2 + job.grid.nfft // job.grid.hop
-        self._wait(lambda: min(row.newest, frame.newest) >= first, f"rows of job {job.job_id} at the page")
-        reason = self._break(planted)
-        last = row_at(job, time.time_ns() + round(SECONDS * 1e9))
-        # What is lost or held back never comes, or comes late: the limit of lateness ends the wait for it.
-        until = time.monotonic() + SECONDS + LATE_AFTER_NS / 1e9 + 1.0
-        while frame.newest < last and time.monotonic() < until:
-            time.sleep(POLL_S)
-        if reason is not None:
-            return Result(planted.defect, Diagnosis(Verdict.INCONCLUSIVE), reason)
-        return _judged(planted, runner.ledger, job, samples, site, (row, frame), range(first, last + 1))
 
     def _break(self, planted: Planted) -> str | None:
         """Plant the defect, for as long as it lasts; return why a fault was none, if it was."""
@@ -131,13 +191,26 @@ class FocusSlice:
             time.sleep(POLL_S)
 
 
-def _judged(
-    planted: Planted, ledger: Ledger, job: Job, samples: Samples, site: str, seen: Sequence[Seen], rows: range
-) -> Result:
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One job and who watches it; `first` is the first row that all of them must see."""
+
+    runner: HopRunner
+    job: Job
+    samples: Samples
+    site: str
+    row: Seen
+    frame: Seen
+    page: Frames
+    first: int
+
+
+def _judged(planted: Planted, watched: Watched, rows: range) -> Result:
     """Follow every row of the window from its blocks to the page."""
+    job, samples, site = watched.job, watched.samples, watched.site
     judged = Ledger()
-    judged.observe_all(ledger.observations("block"))
-    for hop in seen:
+    judged.observe_all(watched.runner.ledger.observations("block"))
+    for hop in (watched.row, watched.frame):
         for observation, data in hop.found:
             judged.observe(replace(observation, deviation=samples.deviation_db(job, observation.sequence, data)))
     journeys = []
@@ -150,6 +223,12 @@ def _judged(
         raise Inconclusive("No row was due while every observer was looking.")
     found, said = diagnose(reconcile(judged, journeys, LATE_AFTER_NS), 1, HOPS, compared=HOPS[1:])
     return Result(planted.defect, found, said)
+
+
+def _result(viewed: Viewed, findings: Sequence[Finding]) -> Result:
+    """Return what the worst of the findings says."""
+    worst = next(one for one in findings if one.verdict is combine(each.verdict for each in findings))
+    return Result(viewed.defect, diagnosis_of(worst), f"{worst.name}: {worst.summary}")
 
 
 @contextmanager
@@ -168,15 +247,14 @@ def focus_up(on_event: Callable[[Event], object] = lambda _event: None) -> Itera
     folder.mkdir(parents=True)
     frames, blocks = Switch(), Switch()
     try:
-        with start_blocking_portal() as portal, _edited(portal, AmqpEditor, blocks) as broker:
+        with start_blocking_portal() as portal, _edited(portal, lambda: AmqpEditor(blocks)) as broker:
             text = files(__package__).joinpath("focus.yaml").read_text(encoding="utf-8")
             text = text.replace("name: selftest", f"name: selftest-{folder.name}").replace("SAMPLE_FILE", str(sample))
             (folder / "focus.yaml").write_text(text.replace("EDITOR_PORT", str(broker.address[1])), encoding="utf-8")
             with open_stack(str(folder / "focus.yaml"), on_event=on_event) as stack:
                 broker.upstream = _address(stack.endpoint("rabbitmq.amqp"))
-                with _edited(portal, WebSocketEditor, frames) as page:
-                    page.upstream = _address(stack.endpoint("focus.http"))
-                    yield FocusSlice(stack, folder, f"http://127.0.0.1:{page.address[1]}", frames, blocks)
+                with _on_the_page(portal, stack, folder, frames, blocks) as focus:
+                    yield focus
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -184,20 +262,31 @@ def focus_up(on_event: Callable[[Event], object] = lambda _event: None) -> Itera
 @contextmanager
 def focus_attached(stack: Stack, folder: Path) -> Iterator[FocusSlice]:
     """Use a Focus that runs already; what the broker sends to its analyzer cannot be edited there."""
-    frames = Switch()
-    with start_blocking_portal() as portal, _edited(portal, WebSocketEditor, frames) as page:
-        page.upstream = _address(stack.endpoint("focus.http"))
-        yield FocusSlice(stack, folder, f"http://127.0.0.1:{page.address[1]}", frames, Switch())
+    with start_blocking_portal() as portal, _on_the_page(portal, stack, folder, Switch(), Switch()) as focus:
+        yield focus
 
 
 @contextmanager
-def _edited(
-    portal: BlockingPortal, editor: Callable[[Edit], Callable[[bytes], bytes]], switch: Switch
-) -> Iterator[LinkProxy]:
-    """Have a proxy that edits what comes down; where it leads to is said later, and until then it refuses."""
+def _on_the_page(
+    portal: BlockingPortal, stack: Stack, folder: Path, frames: Switch, blocks: Switch
+) -> Iterator[FocusSlice]:
+    """Have editors on the two ways to the server: the page's, and that of the calls."""
+    calls = CallWire()
+    with (
+        _edited(portal, lambda: WebSocketEditor(frames)) as page,
+        _edited(portal, lambda: calls.down, lambda: calls.up) as caller,
+    ):
+        page.upstream = caller.upstream = _address(stack.endpoint("focus.http"))
+        page_url, calls_url = (f"http://127.0.0.1:{proxy.address[1]}" for proxy in (page, caller))
+        yield FocusSlice(stack, folder, page_url, frames, blocks, calls_url, calls)
+
+
+@contextmanager
+def _edited(portal: BlockingPortal, down: Tamper, up: Tamper | None = None) -> Iterator[LinkProxy]:
+    """Have a proxy that edits what comes down, or goes up; where it leads to is said later, till then it refuses."""
 
     async def begin() -> LinkProxy:
-        proxy = LinkProxy("planted", "127.0.0.1", 1, tamper_down=lambda: editor(switch))
+        proxy = LinkProxy("planted", "127.0.0.1", 1, tamper_up=up, tamper_down=down)
         await proxy.start()
         return proxy
 
@@ -213,10 +302,15 @@ def _address(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or 0
 
 
-def all_of_focus(focus: FocusSlice, tell: Callable[[str], object], chosen: Sequence[Planted] = FOCUS) -> list[Result]:
-    """Plant one defect after the other into the slice, after a run without any."""
+def all_of_focus(focus: FocusSlice, tell: Callable[[str], object]) -> list[Result]:
+    """Plant one defect after the other into the slice, of each way to look at it after a run without any."""
     results = []
-    for planted in (CLEAN, *chosen):
-        tell(f"Focus, {planted.defect.where}: {planted.defect.story}")
-        results.append(focus.plant(planted))
+    looks: list[tuple[Defect, Callable[[], Result]]] = [
+        *((one.defect, partial(focus.plant, one)) for one in (CLEAN, *FOCUS)),
+        *((one.defect, partial(focus.look, one)) for one in (CLEAN_VIEW, *VIEWS)),
+        *((one.defect, partial(focus.call, one)) for one in (CLEAN_CALLS, *CALLED)),
+    ]
+    for defect, look in looks:
+        tell(f"Focus, {defect.where}: {defect.story}")
+        results.append(look())
     return results

@@ -4,19 +4,28 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
-__all__ = ["AmqpEditor", "Edit", "WebSocketEditor"]
+__all__ = ["TEXT", "AmqpEditor", "Edit", "Text", "WebSocketEditor"]
 
 Edit: TypeAlias = Callable[[str, bytes], list[bytes]]
-"""Gets a message's name (of AMQP the routing key) and its payload; returns the payloads that are sent instead."""
+"""Gets a message's name and its payload; returns the payloads that are sent instead.
+
+The name is of AMQP the routing key, of a WebSocket's text message TEXT, of its binary ones nothing.
+"""
+TEXT: Final = "text"
 
 BINARY: Final = 0x82  # a whole binary message
+WORDS: Final = 0x81  # a whole text message
 METHOD, BODY = 1, 3
 DELIVER: Final = struct.pack(">HH", 60, 60)
 END: Final = b"\xce"
 
 
+class Text(bytes):
+    """A payload that is sent as a text message, whatever it is sent instead of."""
+
+
 class WebSocketEditor:
-    """Edits the binary messages of one connection from server to browser; whatever else passes is left as it is."""
+    """Edits the messages of one connection from server to browser; whatever else passes is left as it is."""
 
     def __init__(self, edit: Edit) -> None:
         self._edit = edit
@@ -37,8 +46,9 @@ class WebSocketEditor:
             out, self._waiting, self._upgraded = head + blank, rest, True
         while (frame := self._take()) is not None:
             first, payload = frame
-            messages = self._edit("", payload) if first == BINARY else [payload]
-            out += b"".join(_frame(first, message) for message in messages)
+            name = TEXT if first == WORDS else ""
+            messages = self._edit(name, payload) if first in (BINARY, WORDS) else [payload]
+            out += b"".join(_frame(WORDS if isinstance(message, Text) else first, message) for message in messages)
         return out
 
     def _take(self) -> tuple[int, bytes] | None:
