@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import itertools
 import socket
 import threading
 import time
@@ -44,14 +45,16 @@ FIBRE = Channels(min=1, max=500)
 STRIP = 32
 SIZE = {"width": 1366, "height": 768}
 ZONE = "Asia/Tokyo"
+LEFT = (WebSocketDisconnect, RuntimeError)
+"""What sending to a viewer is answered with who has just left."""
 MEDIA = {"color_scheme": "no-override", "reduced_motion": "no-override"}
 
 
 class Job:
     """A job whose rows the test writes; row 0 is due when the job is made."""
 
-    def __init__(self, serial, request, lowered, now_s):
-        self.id = f"0-{serial}"
+    def __init__(self, id_, request, lowered, now_s):
+        self.id = id_
         self.lowered = lowered
         self.request = request
         self.hop = request_hop(request, FS)
@@ -65,6 +68,8 @@ class Job:
         amount = stream_amount(request.view_type, request.channels.amount)
         self.groups = [Channels(min=low, max=high) for low, high in stream_groups(first, last, amount)]
         self.viewers = {number: set() for number in range(len(self.groups))}
+        self.said = {number: [] for number in self.viewers}
+        self.complete = False
         self.sent = 0  # rows that flowed
 
     @property
@@ -127,10 +132,17 @@ class _Server(uvicorn.Server):
 
 
 class ScriptedServer:
-    """The page's server in a thread; requests are checked by the real contract, everything else is the test's word."""
+    """The page's server in a thread; requests are checked by the real contract, everything else is the test's word.
 
-    def __init__(self):
+    The port is held by whoever made it. All jobs have ids of their own, for the end of a page may still be told to the
+    server that came next.
+    """
+
+    _serials = itertools.count(1)
+
+    def __init__(self, port):
         self.jobs = {}
+        self._made = set()
         self.requests = []
         self.keys = []
         self.viewers = []
@@ -147,7 +159,7 @@ class ScriptedServer:
             "fiber_length_meters": 2100.0, "sw_version": "0.1.0", "number_of_channels": 500,
             "fiber_description": "earthquake replay", "fiber_source": {},
         }  # fmt: skip
-        self._port = 0
+        self._port = port
         self._changed = threading.Condition()
 
     @property
@@ -168,7 +180,6 @@ class ScriptedServer:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self._port))
-        self._port = listener.getsockname()[1]
         ready = Future()
         self._thread = threading.Thread(target=asyncio.run, args=(self._serve(listener, ready),))
         self._thread.start()
@@ -182,7 +193,8 @@ class ScriptedServer:
         assert not self._thread.is_alive()
 
     def send(self, job, rows, amplitudes, stream=0):
-        self._to_all(job, stream, "send_bytes", job.message(rows, np.asarray(amplitudes), stream))
+        """Send rows to who watches, and to whoever comes later: a busy browser may need more than one try to come."""
+        self._to_all(job, stream, "send_bytes", job.message(rows, np.asarray(amplitudes), stream), kept=True)
 
     def flow(self, job, ahead_s=0.0):
         """Have lines come as they fall due, those that are due already at once, until `hold`: the picture is live.
@@ -215,7 +227,7 @@ class ScriptedServer:
                 for stream, group in enumerate(job.groups):
                     message = job.message(rows, np.full((len(rows), group.amount, job.bins or 1), 1e-3), stream)
                     for viewer in list(job.viewers[stream]):
-                        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it just left
+                        with contextlib.suppress(*LEFT):
                             await viewer.send_bytes(message)
             await asyncio.sleep(TICK_S)
 
@@ -236,14 +248,18 @@ class ScriptedServer:
 
     def complete(self, job):
         """End all streams as those of a recording end."""
+        job.complete = True
         for stream in range(len(job.groups)):
             self._to_all(job, stream, "send_json", {"type": "complete"})
             self.close(job, 1000, "complete", stream)
 
-    def _to_all(self, job, stream, method, *arguments):
+    def _to_all(self, job, stream, method, *arguments, kept=False):
         async def act():
+            if kept:
+                job.said[stream].append(arguments)
             for viewer in list(job.viewers[stream]):
-                await getattr(viewer, method)(*arguments)
+                with contextlib.suppress(*LEFT):
+                    await getattr(viewer, method)(*arguments)
 
         self._do(act())
 
@@ -286,9 +302,10 @@ class ScriptedServer:
                 raise self.refusals.popleft()
             wanted = ConfigureRequest.read(body)
             check_request(wanted, FIBRE)
-            job = Job(len(self.requests), wanted, self.lowered, self.stands_at or time.time())
+            job = Job(f"0-{next(self._serials)}", wanted, self.lowered, self.stands_at or time.time())
         except Refusal as refusal:
             return _refused(refusal)
+        self._made.add(job.id)
         self.jobs[job.id] = job
         return JSONResponse(job.answer)
 
@@ -308,7 +325,8 @@ class ScriptedServer:
 
     async def _delete(self, job_id: str):
         with self._changed:
-            self.deleted.append(job_id)
+            if job_id in self._made:
+                self.deleted.append(job_id)
             self._changed.notify_all()
         return JSONResponse({"job_id": job_id})
 
@@ -324,9 +342,14 @@ class ScriptedServer:
             await websocket.close(self.socket_code or 4404)
             return
         try:
+            for message in list(job.said[stream]):
+                await websocket.send_bytes(*message)
+            if job.complete:
+                await websocket.send_json({"type": "complete"})
+                await websocket.close(1000, "complete")
             while True:
                 await websocket.receive_text()
-        except (WebSocketDisconnect, RuntimeError):
+        except LEFT:
             job.viewers[stream].discard(websocket)
 
 
@@ -334,9 +357,18 @@ def _refused(refusal):
     return JSONResponse(refusal.body.model_dump(mode="json"), refusal.status, refusal.headers)
 
 
+@pytest.fixture(scope="module")
+def port():
+    """A port that stays this module's, also while no server listens: what a page has loaded lasts for all tests."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
 @pytest.fixture
-def server():
-    server = ScriptedServer()
+def server(port):
+    server = ScriptedServer(port)
     server.start()
     yield server
     server.stop()
@@ -359,8 +391,16 @@ def window(browser):
     context.close()
 
 
+@pytest.fixture(scope="module")
+def forget(window, port):
+    """Have the browser forget what pages have kept."""
+    session = window.context.new_cdp_session(window)
+    kept = {"origin": f"http://127.0.0.1:{port}", "storageTypes": "local_storage"}
+    return lambda: session.send("Storage.clearDataForOrigin", kept)
+
+
 @pytest.fixture
-def open_page(browser, window, server):
+def open_page(browser, window, forget, server):
     """Open LiveView with a query; a script error anywhere on a page fails the test.
 
     A page whose clock stands, at a time in s since 1970, sees only as much time pass as the test says.
@@ -390,6 +430,7 @@ def open_page(browser, window, server):
 
     yield open_
     window.goto("about:blank")
+    forget()
     window.remove_listener("pageerror", watch)
     for context in contexts:
         context.close()

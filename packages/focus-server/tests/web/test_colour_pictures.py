@@ -16,7 +16,8 @@ VIEWS = {
     "2": {"view": 2, "cmin": 60, "cmax": 159},
 }
 TABLES = """async () => {
-  const { COLOUR_NAMES, colourTable } = await import("/liveView/colours.js");
+  const colours = new URL("colours.js", document.querySelector("script").src);
+  const { COLOUR_NAMES, colourTable } = await import(colours);
   return Object.fromEntries(COLOUR_NAMES.map((name) => [name, [...colourTable(name)]]));
 }"""
 

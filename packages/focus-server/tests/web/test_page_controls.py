@@ -146,7 +146,8 @@ def test_each_colour_table_has_256_different_colours(open_page):
     page = open_page()
     tables = page.evaluate(
         """async () => {
-          const { COLOUR_NAMES, colourTable } = await import("/liveView/colours.js");
+          const colours = new URL("colours.js", document.querySelector("script").src);
+          const { COLOUR_NAMES, colourTable } = await import(colours);
           return Object.fromEntries(COLOUR_NAMES.map((name) => [name, [...colourTable(name)]]));
         }"""
     )

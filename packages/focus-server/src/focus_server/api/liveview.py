@@ -1,16 +1,14 @@
 """LiveView's files, with the headers that keep a page from doing what it should not."""
 
-from importlib.resources import files
-from pathlib import Path
+from functools import cache
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
-from focus_server.api.page_limits import page_limits
+from focus_server.api.page_files import PageFiles
 
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -19,27 +17,34 @@ _HEADERS: Final = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
 }
+_ASK_AGAIN: Final = "no-cache"
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 
-class _Files(StaticFiles):
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers.update(_HEADERS)
-        return response
+_files = cache(PageFiles.read)
 
 
 def install_liveview(app: FastAPI) -> None:
-    """Serve the page at `/liveView/`, what it loads beside it, and lead `/liveView` there."""
+    """Serve the page at `/liveView/`, what it loads below that, and lead `/liveView` there."""
+    page = _files()
 
-    @app.get("/liveView", include_in_schema=False)
-    async def liveview(request: Request) -> Response:
+    async def lead(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(f"liveView/{query}")
 
-    @app.get("/liveView/limits.js", include_in_schema=False)
-    async def limits() -> Response:
-        return Response(page_limits(), media_type="text/javascript", headers=_HEADERS)
+    async def show(request: Request) -> Response:
+        headers = {**_HEADERS, "Cache-Control": _ASK_AGAIN, "ETag": page.tag}
+        if request.headers.get("If-None-Match") == page.tag:
+            return Response(status_code=304, headers=headers)
+        return Response(page.page, media_type="text/html", headers=headers)
 
-    app.mount("/liveView", _Files(directory=Path(str(files("focus_server") / "web")), html=True, check_dir=False))
+    async def send(request: Request) -> Response:
+        file = page.files.get(request.path_params["name"])
+        if file is None or request.path_params["folder"] != page.folder:
+            raise HTTPException(404)
+        return Response(file.content, media_type=file.kind, headers={**_HEADERS, "Cache-Control": _FOR_EVER})
+
+    app.add_route("/liveView", lead, include_in_schema=False)
+    app.add_route("/liveView/", show, include_in_schema=False)
+    app.add_route("/liveView/{folder:path}/{name}", send, include_in_schema=False)

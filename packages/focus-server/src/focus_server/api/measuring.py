@@ -118,8 +118,8 @@ class _Watched:
 
 
 def _route(scope: Scope) -> str:
-    """Give the path of the route that took a request as it is declared."""
+    """Give the path of the route that took a request as it is declared; the page and its files are one."""
+    if scope["path"].startswith(f"{_PAGE}/"):
+        return _PAGE
     path = getattr(scope.get("route"), "path", None)
-    if isinstance(path, str):
-        return path
-    return _PAGE if scope["path"].startswith(f"{_PAGE}/") else _OTHER
+    return path if isinstance(path, str) else _OTHER
