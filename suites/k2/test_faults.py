@@ -1,5 +1,6 @@
 """What an exchange can do wrong, and what can happen to the writer: nothing is lost or doubled, everything is told."""
 
+import json
 import os
 import random
 import signal
@@ -8,10 +9,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -37,9 +39,9 @@ from suites.k2.records import row_of, trade_frame
 from suites.k2.test_complete_pipeline import CANDLES_WITHIN_S, has_candles, prove
 
 # Programs are started again and again, which takes a busy machine long; nothing is measured by this limit.
-pytestmark = [pytest.mark.e2e, pytest.mark.resilience, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.resilience, pytest.mark.timeout(1800)]
 
-WRITER = "consumer-crypto"
+FEED, WRITER = "binance-stream", "consumer-crypto"
 COMPONENTS = ("kafka", "exchange", "binance-stream", "consumer-crypto", "k2-query-api")
 CRASH_POINTS = ("before-write", "after-data-files", "before-commit", "after-commit", "during-expiry")
 LONG_S = 30.0
@@ -57,6 +59,9 @@ AWAY_S = 3.0
 CLOSES = int(os.environ.get("K2_SUITE_CLOSES", "20"))
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.125, 1.0
 """What the stack's feed waits at least before it comes back, twice as long each time."""
+ENDLESS = 1_000_000_000
+WAITS = 5
+"""So many of them show how they grow."""
 ENOUGH = 1_000
 soak = pytest.mark.soak
 
@@ -140,36 +145,54 @@ def connections(pipeline: Pipeline) -> int:
 
 
 @soak
-def test_clean_closes_in_a_row_are_met_with_patience(pipeline: Pipeline, evidence: Evidence) -> None:
-    """The exchange hangs up as soon as somebody comes: attempts stay few a second, and nothing is lost."""
+def test_clean_closes_in_a_row_are_met_with_patience(pipeline: Pipeline, stack: Stack, evidence: Evidence) -> None:
+    """The exchange hangs up as soon as somebody comes: the feed waits longer each time, and nothing is lost."""
     pipeline.watch()
     pipeline.frames_left_out = True
+    log = stack.logs(FEED)
+    said = len(log.read_bytes())
     before, began = connections(pipeline), time.monotonic()
-    pipeline.exchange.command("mischief", close_next=CLOSES)
-    pipeline.exchange.command("close")
-    # The observer of this suite is closed as well, and comes back five times a second.
-    pipeline.wait(
-        lambda: pipeline.exchange.state()["mischief"]["close_next"] == 0 and connections(pipeline) > before,
-        60 + 3 * CLOSES,
-        f"{CLOSES} closes are over and the feed has come back",
-    )
-    attempts, took_s = connections(pipeline) - before, time.monotonic() - began
+    with pipeline.exchange.doing_wrong(close_next=ENDLESS):
+        pipeline.exchange.command("close")
+        # The observer of this suite is closed as well, and comes back five times a second.
+        pipeline.wait(
+            lambda: (
+                ENDLESS - pipeline.exchange.state()["mischief"]["close_next"] >= CLOSES
+                and len(waits_told(log, said)) >= WAITS
+            ),
+            300 + 3 * CLOSES,
+            f"{CLOSES} closes, and {WAITS} of the feed's connections among them",
+        )
+        attempts, took_s, waits = connections(pipeline) - before, time.monotonic() - began, waits_told(log, said)
     most = most_connections(took_s)
+    short = [wait for wait, least in zip(waits, least_waits(), strict=False) if wait < least]
     evidence.figure("connections of the feed a second", round(attempts / took_s, 2))
     told = (
-        f"the feed made {attempts} connections in {took_s:.1f} s while {CLOSES} in a row were closed, of at most {most}"
+        f"in {took_s:.1f} s the feed made {attempts} connections of at most {most}, and waited {waits[:WAITS]} s "
+        f"before the first of them; {len(short)} of its waits were too short"
     )
-    verdict = Verdict.FAIL if attempts > most else Verdict.PASS if attempts > 1 else Verdict.INCONCLUSIVE
-    evidence.finding(Finding("reconnect rate", verdict, told, attempts))
+    verdict = Verdict.FAIL if short or attempts > most else Verdict.PASS
+    evidence.finding(Finding("reconnect rate", verdict, told, len(waits)))
     prove(pipeline, evidence, pipeline.window(2.0, ENOUGH), twice_in_kafka=True)
+
+
+def waits_told(log: Path, said: int) -> list[float]:
+    """Return how long the feed says that it waits before it comes back, each time since its log was so long."""
+    lines = log.read_bytes()[said:].rpartition(b"\n")[0].splitlines()
+    return [json.loads(line)["wait_s"] for line in lines if b'"feed.reconnects"' in line]
+
+
+def least_waits() -> Iterator[float]:
+    """Yield what a feed waits at least, one time after the other: twice as long each time, up to a bound."""
+    wait_s = FIRST_WAIT_S
+    while True:
+        yield wait_s
+        wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
 def most_connections(seconds: float) -> int:
     """Return how often a feed that waits can have come back in a time, however quick all the rest of it was."""
-    count, wait_s = 0, FIRST_WAIT_S
-    while seconds >= wait_s:
-        count, seconds, wait_s = count + 1, seconds - wait_s, min(2 * wait_s, LONGEST_WAIT_S)
-    return count
+    return sum(1 for _ in takewhile(lambda waited_s: waited_s <= seconds, accumulate(least_waits())))
 
 
 @soak
