@@ -220,11 +220,11 @@ def doctor(
 
 
 @cli.command()
-@click.option("--full", is_flag=True, help="Also inject every fault of processes and links: a minute more.")
+@click.option("--full", is_flag=True, help="Also inject every fault of processes and links, and plant into Focus.")
 @click.option("--clean", type=click.IntRange(1), default=10, help="Streams without a defect, for false alarms.  [10]")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def selftest(full: bool, clean: int, as_json: bool) -> None:
-    r"""Plant defects into a small system of real processes, and see whether each is found for what it is.
+    """Plant defects into a small system of real processes, and see whether each is found for what it is.
 
     Prints a line for each: where it was planted, how it was found, and at which hop first. Exit code 1 when one was
     missed or taken for something else, or when there was an alarm without a defect.
@@ -232,7 +232,7 @@ def selftest(full: bool, clean: int, as_json: bool) -> None:
     \b
     Example:
       fullspan selftest --clean 200     # how sure is it that nothing is reported where nothing is wrong?
-    """
+    """  # noqa: D301 - click keeps the lines below this sign
     from fullspan.selftest.command import selftest as run_it
 
     sys.exit(run_it(full, clean, as_json))
@@ -268,12 +268,12 @@ def explain(record: str, folder: Path | None, test: str | None, as_json: bool) -
 @cli.command()
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
 def report(bundle: Path | None) -> None:
-    r"""Write the report of BUNDLE anew, the newest one when none is named, and print where it is.
+    """Write the report of BUNDLE anew, the newest one when none is named, and print where it is.
 
     \b
     Example:
       fullspan report var/bundles/20261121T191758Z-focus-demo
-    """
+    """  # noqa: D301 - click keeps the lines below this sign
     from fullspan.bundle import newest_bundle
     from fullspan.report import write_report
     from fullspan.settings import Settings
@@ -287,14 +287,14 @@ def report(bundle: Path | None) -> None:
 @click.argument("b", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, also what did not change.")
 def diff(a: Path, b: Path, as_json: bool) -> None:
-    r"""Compare the runs in the bundles A and B: verdicts, latencies per hop, recoveries and figures.
+    """Compare the runs in the bundles A and B: verdicts, latencies per hop, recoveries and figures.
 
     Exit code 1 when a test broke or a latency is surely longer in B, 2 when B shows less than A did, else 0.
 
     \b
     Example:
       fullspan diff var/bundles/20261121T191758Z-focus-demo var/bundles/20261121T192641Z-focus-demo
-    """
+    """  # noqa: D301 - click keeps the lines below this sign
     from fullspan.report.diff import compare
 
     found = compare(a, b)
@@ -312,7 +312,7 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
 def audit(
     path: Path, run: bool, point: tuple[str, ...], limit_s: float, as_json: bool, pytest_options: tuple[str, ...]
 ) -> None:
-    r"""Find what cannot fail in the pytest suite PATH.
+    """Find what cannot fail in the pytest suite PATH.
 
     Tests without an assertion, assertions that always hold, errors that are swallowed or welcome whatever they are,
     tests of their own mocks, sleeps that wait for something. A comment `# audit: RULE because REASON` justifies one.
@@ -324,7 +324,7 @@ def audit(
       fullspan audit tests
       fullspan audit tests --run --point API_URL={http}
       fullspan audit tests --run -- --base-url={http} -m api
-    """
+    """  # noqa: D301 - click keeps the lines below this sign
     from fullspan.audit.command import audit as run_it
 
     sys.exit(run_it(path, run, point, limit_s, as_json, pytest_options))
