@@ -227,8 +227,8 @@ class LakeSettings(BusSettings):
     """What else the catalogue and the object store need, by the names that PyIceberg gives them; in the file only."""
     snapshot_keep_s: Seconds = 300.0
     """Older snapshots of a table are taken off its list."""
-    snapshot_keep: int = Field(default=100, ge=10)
-    """So many of them stay at most: a commit takes longer with each."""
+    snapshot_keep: int = Field(default=20, ge=10)
+    """So many of them stay at most: a commit, and whoever looks at the table, takes longer with each."""
     sweep_after_s: Seconds = 600.0
     """Files that no snapshot needs are deleted when they are so old; a reader has as long to read what it planned."""
 
@@ -239,7 +239,7 @@ class IngestSettings(LakeSettings):
     flush_rows: int = Field(default=50_000, ge=1, le=1_000_000)
     flush_s: Seconds = 1.0
     """Rows are committed when there are so many, or when the first of them has waited for so long."""
-    expire_commits: int = Field(default=50, ge=1)
+    expire_commits: int = Field(default=20, ge=1)
     """Snapshots are expired every so many commits."""
     compact_commits: int = Field(default=50, ge=0)
     """Small files are joined every so many commits; 0: only by `k2 compact`."""

@@ -24,10 +24,10 @@ _SWEEP_EVERY: Final = 10
 class UpkeepRules:
     """How often, in commits, and how long things are kept, in seconds; `compact_commits` 0 never joins files."""
 
-    expire_commits: int = 50
+    expire_commits: int = 20
     compact_commits: int = 50
     keep_s: float = 300.0
-    keep: int = 100
+    keep: int = 20
     sweep_after_s: float = 600.0
 
 

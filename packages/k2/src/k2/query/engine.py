@@ -31,7 +31,8 @@ class _Deadlines:
         self._over: Final[set[DuckDBPyConnection]] = set()
         self._lock: Final = threading.Lock()
         self._stop: Final = threading.Event()
-        threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
+        self._thread: Final = threading.Thread(target=self._watch, name="deadlines", daemon=True)
+        self._thread.start()
 
     def begin(self, cursor: DuckDBPyConnection) -> None:
         """Look after a cursor from now on."""
@@ -49,6 +50,7 @@ class _Deadlines:
     def close(self) -> None:
         """End the thread."""
         self._stop.set()
+        self._thread.join()
 
     def _watch(self) -> None:
         wait_s = self._limit_s
