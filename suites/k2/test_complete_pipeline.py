@@ -70,6 +70,7 @@ def prove(
     # What is traded from here on is none of the window's, and costs the processors that the proof needs.
     with pipeline.exchange.hurrying(CALM):
         waited_s = pipeline.stored(window)
+        pipeline.seen_in_kafka(window)
         left_out = gaps_told(pipeline, window, gaps_at_least)
         evidence.finding(left_out)
         pipeline.look(window)
@@ -154,7 +155,7 @@ def test_a_silent_exchange_is_told_and_candles_are_those_of_its_trades(
 ) -> None:
     """While it stands still data grow stale, which readiness says; and candles stand still to be compared."""
     with faults.active(Hang("exchange")):
-        pipeline.wait(lambda: not pipeline.api.ready().ready, 20, "the API says that its data are stale")
+        pipeline.wait(lambda: not pipeline.api.ready().ready, 60, "the API says that its data are stale")
         pipeline.wait(lambda: lag(pipeline) == 0, STORED_WITHIN_S, "the writer has stored all that Kafka has")
         for symbol in SYMBOLS:
             trades = [row_of(trade) for trade in pipeline.api.every_trade(symbol=symbol)]
@@ -166,7 +167,7 @@ def test_a_silent_exchange_is_told_and_candles_are_those_of_its_trades(
                     agree, CANDLES_WITHIN_S, f"the {frame} candles of {symbol} are those of its {len(trades):,} trades"
                 )
                 evidence.figure(f"{symbol}, candles of {frame} equal to the last digit", len(wanted))
-    pipeline.wait(lambda: pipeline.api.ready().ready, 20, "the API says that its data are fresh again")
+    pipeline.wait(lambda: pipeline.api.ready().ready, 60, "the API says that its data are fresh again")
     evidence.finding(Finding("candles equal", Verdict.PASS, "all candles are those of the trades", len(FRAMES)))
     evidence.require()
 
@@ -230,6 +231,6 @@ def test_bad_records_are_laid_aside_and_all_others_stored(pipeline: Pipeline, ev
         for value in BAD:
             producer.produce(TRADES_TOPIC, key=SYMBOLS[0].encode(), value=value)
         assert producer.flush(10) == 0
-        pipeline.wait(lambda: len(letters) >= len(BAD), 20, "all five are laid aside")
+        pipeline.wait(lambda: len(letters) >= len(BAD), 60, "all five are laid aside")
     assert Counter(letters) == Counter(list(BAD)), "each is there once, byte for byte"
     prove(pipeline, evidence, pipeline.window(A_WHILE_S, ENOUGH))
