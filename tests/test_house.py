@@ -4,6 +4,7 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,6 +75,62 @@ def test_map_leaves_no_part_out():
 def test_links_lead_somewhere(document):
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text()):
         assert (ROOT / target).exists(), f"{document} links to {target}"
+
+
+@pytest.fixture
+def shared(pytestconfig):
+    """The conftest of the house, which knows which tests share a service."""
+    return pytestconfig.pluginmanager.getplugin(str(ROOT / "conftest.py"))
+
+
+def test_files_that_share_a_service_are_there(shared):
+    named = [file for files in shared.SHARED.values() for file in files]
+    assert len(named) > 20
+    assert [file for file in named if not (ROOT / file).exists()] == []
+
+
+class Worker:
+    """One of several processes of pytest, as the scheduler sees it."""
+
+    def __init__(self, number):
+        self.gateway = SimpleNamespace(id=f"gw{number}")
+        self.shutting_down = False
+        self.given = []
+
+    def send_runtest_some(self, numbers):
+        self.given += numbers
+
+    def shutdown(self):
+        self.shutting_down = True
+
+
+def test_one_worker_has_all_tests_of_a_service_and_begins_with_them(shared):
+    kafka, rabbitmq = (shared.SHARED[name] for name in ("one_kafka", "one_rabbitmq"))
+    tests = [f"tests/test_many.py::test_{number}" for number in range(50)]
+    tests += [f"{file}::test_{number}" for file in (*rabbitmq[:3], *kafka[:2]) for number in range(2)]
+    tests += [f"tests/test_few.py::test_{number}" for number in range(3)]
+    options = {"dist": "loadgroup", "tx": ["popen"] * 3}
+    config = SimpleNamespace(
+        getoption=options.get, getvalue=options.get, option=SimpleNamespace(loadscopereorder=True), rootpath=ROOT
+    )
+    scheduler = shared.pytest_xdist_make_scheduler(config, None)
+    workers = [Worker(number) for number in range(3)]
+    for worker in workers:
+        scheduler.add_node(worker)
+        scheduler.add_node_collection(worker, tests)
+    scheduler.schedule()
+    first, second, third = ([tests[number] for number in worker.given] for worker in workers)
+    assert first == tests[50:56]
+    assert second == tests[56:60]
+    assert third == tests[:50]
+    for number in workers[0].given[:4]:
+        scheduler.mark_test_complete(workers[0], number)
+    assert [tests[number] for number in workers[0].given] == tests[50:56] + tests[60:], "then it takes what is left"
+    assert not scheduler.workqueue
+
+
+def test_other_ways_to_share_tests_out_are_pytest_s_own(shared):
+    assert shared.pytest_xdist_make_scheduler(SimpleNamespace(getoption={"dist": "loadfile"}.get), None) is None
 
 
 def test_nothing_names_this_machine():
