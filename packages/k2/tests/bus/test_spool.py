@@ -156,6 +156,15 @@ def test_damage_is_told_not_skipped(tmp_path, opened):
         list(opened(tmp_path, 2**20).since(0))
 
 
+def test_a_file_that_somebody_took_away_is_told(tmp_path, opened):
+    spool = opened(tmp_path, 2**20)
+    spool.append(Entry("t", b"k", b"value"))
+    (path,) = tmp_path.glob("*.spool")
+    path.unlink()
+    with pytest.raises(BusError, match="cannot be read: No such file or directory; choose another --spool-dir"):
+        list(spool.since(0))
+
+
 def test_files_go_when_nobody_needs_them_any_more(tmp_path, opened):
     spool = opened(tmp_path, 2**20)
     positions = [spool.append(Entry("t", b"k", bytes(50))) for _ in range(10)]

@@ -116,12 +116,12 @@ class Spool:
     def since(self, position: int) -> Iterator[tuple[int, Entry]]:
         """Go through the records from a position on, each with the position after it.
 
-        Raises BusError when a file is damaged.
+        Raises BusError when a file is damaged, or is not there any more.
         """
         for start, following in zip(self._starts, [*self._starts[1:], self.end], strict=True):
             if following <= position:
                 continue
-            with self._path(start).open("rb") as file:
+            with self._readable(start) as file:
                 file.seek(max(0, position - start))
                 read = file.tell()
                 while (entry := Entry.read(file)) is not None:
@@ -139,6 +139,14 @@ class Spool:
 
     def _path(self, start: int) -> Path:
         return self._folder / f"{start:020d}.spool"
+
+    def _readable(self, start: int) -> IO[bytes]:
+        try:
+            return self._path(start).open("rb")
+        except OSError as error:
+            raise BusError(
+                f"The spool {self._folder} cannot be read: {error.strerror}; choose another --spool-dir."
+            ) from None
 
     def _write(self, encoded: bytes) -> None:
         """Write a record, or raise OSError; what was written of it then is written over by the next one."""
