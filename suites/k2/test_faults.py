@@ -36,7 +36,7 @@ from suites.k2.gaps import left_out
 from suites.k2.outage import Outage
 from suites.k2.pipeline import STORED_WITHIN_S, SYMBOLS, TRADES_TOPIC, Pipeline
 from suites.k2.records import row_of, trade_frame
-from suites.k2.test_complete_pipeline import CANDLES_WITHIN_S, has_candles, prove
+from suites.k2.test_complete_pipeline import CALM, CANDLES_WITHIN_S, has_candles, prove
 
 # Programs are started again and again, which takes a busy machine long; nothing is measured by this limit.
 pytestmark = [pytest.mark.e2e, pytest.mark.resilience, pytest.mark.timeout(1800)]
@@ -152,7 +152,8 @@ def test_clean_closes_in_a_row_are_met_with_patience(pipeline: Pipeline, stack: 
     log = stack.logs(FEED)
     said = len(log.read_bytes())
     before, began = connections(pipeline), time.monotonic()
-    with pipeline.exchange.doing_wrong(close_next=ENDLESS):
+    # Every trade meanwhile is asked for and followed: a few a second show as much as many.
+    with pipeline.exchange.hurrying(CALM), pipeline.exchange.doing_wrong(close_next=ENDLESS):
         pipeline.exchange.command("close")
         # The observer of this suite is closed as well, and comes back five times a second.
         pipeline.wait(
