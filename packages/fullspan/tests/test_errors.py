@@ -2,7 +2,7 @@
 
 import pytest
 
-from fullspan.errors import ComponentDied, FullspanError, Inconclusive, StackError, UsageError
+from fullspan.errors import ComponentDied, FullspanError, Inconclusive, Outlived, StackError, UsageError
 
 
 def test_message_and_remedy_make_one_text():
@@ -25,6 +25,16 @@ def test_component_died_quotes_the_last_lines():
 
 def test_component_died_in_silence():
     assert str(ComponentDied("web", "ended by SIGKILL")) == "Component 'web' died: ended by SIGKILL. It logged nothing."
+
+
+def test_outlived_names_each_process_and_keeps_their_identities():
+    error = Outlived("run-7", 20, {(4, 1): "web (pid 4) is held", (5, 2): "disk (pid 5) waits"})
+    assert (
+        error.message
+        == "2 processes of the run run-7 outlived 20 s of SIGKILL: web (pid 4) is held; disk (pid 5) waits."
+    )
+    assert list(error.processes) == [(4, 1), (5, 2)]
+    assert "`fullspan down` and `fullspan up` look again" in str(error)
 
 
 @pytest.mark.parametrize(("kind", "code"), [(UsageError, 3), (StackError, 3), (Inconclusive, 2), (FullspanError, 3)])
