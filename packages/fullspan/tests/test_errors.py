@@ -29,10 +29,8 @@ def test_component_died_in_silence():
 
 def test_outlived_names_each_process_and_keeps_their_identities():
     error = Outlived("run-7", 20, {(4, 1): "web (pid 4) is held", (5, 2): "disk (pid 5) waits"})
-    assert (
-        error.message
-        == "2 processes of the run run-7 outlived 20 s of SIGKILL: web (pid 4) is held; disk (pid 5) waits."
-    )
+    told = "2 processes of the run run-7 outlived 20 s of SIGKILL: web (pid 4) is held; disk (pid 5) waits."
+    assert error.message == told
     assert list(error.processes) == [(4, 1), (5, 2)]
     assert "`fullspan down` and `fullspan up` look again" in str(error)
 
