@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from k2.errors import LakeError, NotCommitted, SettingsError
+from k2.lake import TRADES
 from k2.lake.crash import CRASH_POINTS, Crashes
 from k2.lake.expiry import expire, sweep
+from k2.lake.figures import WriterFigures
 from k2.lake.offsets import OFFSETS_PROPERTY, SEEN_PROPERTY, Offsets
 from k2.lake.repair import find, mend
+from k2.lake.upkeep import Upkeep, UpkeepRules
 from k2.settings import IngestSettings
 
 from .conftest import TOPIC, table_of, trade
@@ -143,6 +146,24 @@ def test_old_snapshots_leave_the_list_and_their_files_later_the_disk(trades, fil
     assert numbers(trades) == list(range(14))
     fill([trade(14)])
     assert numbers(trades) == list(range(15))
+
+
+def test_a_table_is_kept_by_the_rules_that_the_settings_say():
+    rules, settings = UpkeepRules(), IngestSettings()
+    assert (rules.expire_commits, rules.compact_commits) == (settings.expire_commits, settings.compact_commits)
+    assert (rules.keep, rules.keep_s) == (settings.snapshot_keep, settings.snapshot_keep_s)
+    assert rules.sweep_after_s == settings.sweep_after_s
+
+
+def test_the_list_of_snapshots_stays_short_while_commits_go_on(trades, fill):
+    upkeep = Upkeep(UpkeepRules(expire_commits=3, compact_commits=0, keep=10), WriterFigures(), "trades", TRADES.time)
+    lengths = []
+    for number in range(18):
+        fill([trade(number)])
+        lengths.append(len(trades.iceberg.snapshots()))
+        upkeep.after_commit(trades)
+    assert lengths[:12] == list(range(1, 13))
+    assert lengths[12:] == [11, 12, 13, 11, 12, 13]
 
 
 def test_files_for_a_commit_to_come_are_not_swept(trades, fill, settings):
