@@ -104,18 +104,21 @@ FORGETS_NUMBERS = Defect(
     },
 )
 KEEPS_AN_OLD_VIEW = Defect(
-    "the API looks at its tables once, when it starts",
+    "the API answers from its tables as they were when it started",
     {
         API: """
-        from k2.query.views import Views
+        from k2.api.service import Service
 
-        once = Views._look
+        begin = Service.start
+        first = {}
 
-        def look(self, catalog, form):
-            if form.name not in self._views:
-                once(self, catalog, form)
+        def start(self):
+            self.views.look()
+            first.update({view.form.name: view for view in self.views.all()})
+            begin(self)
 
-        Views._look = look
+        Service.start = start
+        Service.view = lambda self, name: first[name]
         """
     },
 )
