@@ -262,8 +262,8 @@ class Runner:
         click.secho(f"{verdict.value.upper()} - {summary}", fg=colour, bold=True)
 
     def _on_event(self, event: Event) -> None:
-        self._bundle.timeline.add(event.kind, event.what, **event.attributes)
-        self._print(event, self._bundle.redact(event.what))
+        noted = self._bundle.timeline.add(event.kind, event.what, **event.attributes)
+        self._print(noted, self._bundle.redact(event.what))
 
     def _print(self, event: Event, what: str) -> None:
         """Print what happened, with the seconds since the run began: on the clock of the report, and of the tests."""
