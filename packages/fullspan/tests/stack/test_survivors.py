@@ -79,6 +79,7 @@ def killing_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survivors, "KILLING_S", 0.5)
 
 
+@pytest.mark.timeout(400)  # twenty seconds of them are the killing itself
 def test_the_next_start_down_and_the_doctor_name_it_and_leave_the_state(
     write_stack, tmp_path: Path, killing_is_short: None
 ):
@@ -160,6 +161,7 @@ def test_what_outlived_is_on_record_once_and_a_cut_off_line_is_gone(tmp_path: Pa
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(400)
 def test_the_end_of_the_run_itself_names_it_and_leaves_the_state(write_stack, tmp_path: Path):
     write_stack(STACK)
     folder = RunFolder(tmp_path / "var", "small")
