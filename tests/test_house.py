@@ -129,6 +129,16 @@ def test_one_worker_has_all_tests_of_a_service_and_begins_with_them(shared):
     assert not scheduler.workqueue
 
 
+def test_a_new_file_that_needs_a_service_is_told_where_to_be_named(shared):
+    def set_up(file, *fixtures):
+        shared.pytest_runtest_setup(SimpleNamespace(fixturenames=fixtures, nodeid=f"{file}::test_it", path=file))
+
+    with pytest.raises(pytest.fail.Exception, match=r"test_new\.py needs one_kafka: name it in SHARED of .*conftest"):
+        set_up("tests/test_new.py", "one_kafka", "tmp_path")
+    set_up("tests/test_new.py", "tmp_path")
+    set_up(shared.SHARED["one_kafka"][0], "one_kafka")
+
+
 def test_other_ways_to_share_tests_out_are_pytest_s_own(shared):
     assert shared.pytest_xdist_make_scheduler(SimpleNamespace(getoption={"dist": "loadfile"}.get), None) is None
 
