@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -34,12 +34,10 @@ from focus_server.contract import (
 )
 from focus_server.contract.derive import request_hop, stream_amount
 from focus_server.proto import DataStream
-from fullspan.stack.services.chromium import launch_options
 
 WAIT_S = 60
 TICK_S = 0.05
-LOOK_MS = 20
-LOOK_ANYWAY_S = 1.0
+LOOK_ANYWAY_MS = 1000
 FS = Fraction(1000)
 FIBRE = Channels(min=1, max=500)
 STRIP = 32
@@ -47,6 +45,12 @@ SIZE = {"width": 1366, "height": 768}
 ZONE = "Asia/Tokyo"
 LEFT = (WebSocketDisconnect, RuntimeError)
 """What sending to a viewer is answered with who has just left."""
+NEXT_PICTURE = """(canvas, [drawn, patienceMs]) => new Promise((found) => {
+  const look = () => canvas.getAttribute("data-frames") !== drawn && found();
+  new MutationObserver(look).observe(canvas, { attributeFilter: ["data-frames"] });
+  setTimeout(found, patienceMs);
+  look();
+})"""
 MEDIA = {"color_scheme": "no-override", "reduced_motion": "no-override"}
 
 
@@ -357,9 +361,9 @@ def _refused(refusal):
     return JSONResponse(refusal.body.model_dump(mode="json"), refusal.status, refusal.headers)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def port():
-    """A port that stays this module's, also while no server listens: what a page has loaded lasts for all tests."""
+    """A port that is kept also while no server listens: what a page has loaded lasts for all tests."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 0))
@@ -374,21 +378,19 @@ def server(port):
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def windows():
+    """The one window, as soon as there is one."""
+    return []
+
+
 @pytest.fixture(scope="module")
-def browser():
+def window(browser, windows):
+    """A page that all tests use one after another; a window of its own costs each a second, and so does its cache."""
     expect.set_options(timeout=1000 * WAIT_S)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**launch_options())
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def window(browser):
-    """A page that all tests of a module use one after another; a window of its own costs each half a second."""
-    context = browser.new_context(timezone_id=ZONE)
-    yield context.new_page()
-    context.close()
+    if not windows:
+        windows.append(browser.new_context(timezone_id=ZONE).new_page())
+    return windows[0]
 
 
 @pytest.fixture(scope="module")
@@ -494,8 +496,7 @@ def look():
                 return seen
             assert looked < deadline, f"waited {WAIT_S} s for {what}"
             # A screenshot is dear; one without need is for what a busy browser shows late.
-            while canvas.get_attribute("data-frames") == drawn and time.monotonic() < looked + LOOK_ANYWAY_S:
-                page.wait_for_timeout(LOOK_MS)
+            canvas.evaluate(NEXT_PICTURE, [drawn, LOOK_ANYWAY_MS])
 
     return until
 

@@ -84,6 +84,21 @@ def test_choices_survive_a_reload_and_reach_the_server(open_page, server):
     assert "auto" not in address(page)
 
 
+# What a page has loaded, and how much of it came over the network; what it asks the server for later is left out.
+LOADED = """() => performance.getEntriesByType("resource").filter(({ initiatorType }) => initiatorType !== "fetch")
+  .map(({ name, transferSize }) => [name.split("/").pop(), transferSize])"""
+
+
+def test_a_page_that_comes_again_asks_for_none_of_its_files(open_page, server):
+    page = open_page()
+    expect(page.get_by_test_id("connection")).to_have_text("stopped")
+    page.goto(f"{server.url}/liveView?channel=8")
+    expect(page.get_by_test_id("connection")).to_have_text("stopped")
+    loaded = dict(page.evaluate(LOADED))
+    assert {"main.js", "limits.js", "utc.js", "style.css"} < loaded.keys()
+    assert [name for name, size in loaded.items() if size] == []
+
+
 def test_a_refusal_is_shown_as_its_sentence_and_trying_again_works(open_page, server):
     page = open_page("?channel=501")
     error, start = page.get_by_test_id("error"), page.get_by_test_id("start")

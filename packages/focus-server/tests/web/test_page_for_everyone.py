@@ -69,7 +69,14 @@ def test_a_problem_would_be_found(open_page):
     assert any("button-name" in problem for problem in problems(page))
 
 
-@pytest.mark.parametrize("query", ["view=0&cmin=1&cmax=50", "view=0&cmin=1&cmax=50&start={start}&end={end}"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        # A recording has all that a live view has, and more.
+        pytest.param("view=0&cmin=1&cmax=50", marks=pytest.mark.soak),
+        "view=0&cmin=1&cmax=50&start={start}&end={end}",
+    ],
+)
 def test_everything_has_its_place_on_every_screen(open_page, server, query):
     end = int(time.time()) - 60
     page = open_page("?auto=1&nfft=256&lps=20&" + query.format(start=end - 20, end=end))

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from fullspan.bundle import Bundle, ResultsRecord
 from fullspan.errors import UsageError
 from fullspan.report import write_report
-from fullspan.stack.services.chromium import launch_options
 from fullspan.timeline import Event
 from fullspan.verdict import Verdict
 from packages.fullspan.tests.report.sample import SCRIPT, WALL, ZERO, sample_bundle
@@ -45,11 +44,10 @@ class Window:
 
 
 @pytest.fixture(scope="module")
-def window():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(**launch_options())
-        yield Window(chromium.new_page())
-        chromium.close()
+def window(browser):
+    page = browser.new_page()
+    yield Window(page)
+    page.close()
 
 
 @pytest.fixture(scope="module")

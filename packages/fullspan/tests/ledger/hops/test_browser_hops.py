@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import websockets
 from PIL import Image
-from playwright.sync_api import sync_playwright
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
@@ -15,10 +14,6 @@ from fullspan.errors import Inconclusive
 from fullspan.ledger import Ledger, Observation
 from fullspan.ledger.hops import CanvasReader, HopRunner, PageFrames
 
-FLAGS = [
-    *("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-dev-shm-usage"),
-]
 WITHIN_S = 10
 
 PAGE = b"""<!doctype html><style>body{margin:0}canvas{display:block;position:absolute;left:7px;top:11px}</style>
@@ -90,16 +85,10 @@ def site():
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
 def context(browser):
-    return browser.new_context(viewport={"width": 400, "height": 300}, device_scale_factor=1)
+    context = browser.new_context(viewport={"width": 400, "height": 300}, device_scale_factor=1)
+    yield context
+    context.close()
 
 
 @pytest.fixture
