@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
@@ -13,9 +14,13 @@ import pyarrow.parquet
 import pytest
 
 from k2.bus.gaps import Gap
-from k2.lake import FRAMES
+from k2.lake import FRAMES, LakeTable
 from k2.lake.candle_runs import CandleRuns
+from k2.lake.catalog import open_catalog
+from k2.lake.tables import TABLES
 
+from ..lake.conftest import table_of  # noqa: TID252
+from ..lake.conftest import trade as row_of  # noqa: TID252
 from ..programs import until  # noqa: TID252
 from .conftest import KEY, quote, trade
 
@@ -367,6 +372,18 @@ def test_the_tail_comes_before_the_table_and_nothing_comes_twice(place):
         until(lambda: http.get("/v1/trades/recent?limit=1").json()["meta"]["tail_rows"] == 0, "the tail is empty")
         fresh = http.get("/health/ready").json()["freshness"]
         assert [row["symbol"] for row in fresh] == ["BTCUSDT"]
+
+
+def test_a_table_whose_files_are_gone_is_still_told_of(place):
+    table = LakeTable(open_catalog(place.ingest), TABLES["trades"])
+    start, rows = table.offsets(), table_of([row_of(1), row_of(2)])
+    table.append(rows, start, start.after({(place.serve.trades_topic, 0): 0}), table.seen().add(rows)[1])
+    for path in Path(place.serve.warehouse).rglob("*.parquet"):
+        path.unlink()
+    with place.served() as http:
+        until(lambda: told(http, "trades") == 2, "the table has been looked at")
+        answer = http.get("/v1/trades")
+        assert (answer.status_code, answer.json()["detail"]) == (503, "files")
 
 
 def test_a_trade_that_came_too_long_ago_makes_it_not_ready(place):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
+import duckdb
 import pyarrow as pa
 import structlog
 from duckdb import DuckDBPyConnection
@@ -111,7 +112,7 @@ class Service:
             return view
         try:
             return self._engine.run(lambda cursor: completed(cursor, view, before))
-        except QueryError as error:
+        except (QueryError, duckdb.Error) as error:  # what the view says of the table is true all the same
             _log.warning("service.newest_not_kept", table=view.form.name, why=str(error))
             return view
 
