@@ -60,6 +60,7 @@ CLOSES = int(os.environ.get("K2_SUITE_CLOSES", "20"))
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.125, 1.0
 """What the stack's feed waits at least before it comes back, twice as long each time."""
 ENDLESS = 1_000_000_000
+KILLS = 20
 WAITS = 5
 """So many of them show how they grow."""
 ENOUGH = 1_000
@@ -381,14 +382,23 @@ def test_everything_is_restarted_in_any_order(pipeline: Pipeline, stack: Stack, 
 
 @soak
 def test_the_writer_is_killed_at_twenty_moments(pipeline: Pipeline, stack: Stack, evidence: Evidence) -> None:
+    """Each time while it writes: it has committed something since it was started."""
     pipeline.watch()
     writer, moments = stack.component(WRITER), random.Random(1)
-    for number in range(20):
-        time.sleep(moments.uniform(0.05, 1.2))  # a random moment is what is tested
-        writer.kill()
-        writer.start()
-        evidence.say(f"{number + 1} of 20 kills")
+    # A few trades a second are a commit's rows as well as many, and every one of them is followed.
+    with pipeline.exchange.hurrying(CALM):
+        for number in range(KILLS):
+            pipeline.wait(lambda: commits(pipeline) > 0, 300, "the writer commits")
+            time.sleep(moments.uniform(0.05, 1.2))  # a random moment is what is tested
+            writer.kill()
+            writer.start()
+            evidence.say(f"{number + 1} of {KILLS} kills")
     prove(pipeline, evidence, pipeline.window(1.0, ENOUGH))
+
+
+def commits(pipeline: Pipeline) -> float:
+    """Return how often the writer has committed trades since it was started."""
+    return pipeline.metrics("writer.metrics").value("k2_writer_commits_total", table="trades", outcome="committed")
 
 
 @soak
