@@ -21,7 +21,7 @@ STACKS = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file i
 
 def every_command() -> Iterator[tuple[click.Context, str, click.Command]]:
     """Give all commands, those of groups too, by their words."""
-    context = click.Context(cli, info_name="fullspan")
+    context = click.Context(cli, info_name="fullspan", **cli.context_settings)
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)
         assert command is not None
@@ -31,7 +31,7 @@ def every_command() -> Iterator[tuple[click.Context, str, click.Command]]:
             yield from ((inner, f"{name} {sub}", command.commands[sub]) for sub in command.commands)
 
 
-COMMANDS = {words: command for _, words, command in every_command()}
+COMMANDS = {words: (context, command) for context, words, command in every_command()}
 
 
 def shown_in(text: str) -> set[str]:
@@ -44,9 +44,11 @@ def parse(words: str) -> tuple[str, dict[str, object], list[str]]:
     first, *rest = shlex.split(words, comments=True)
     name = f"{first} {rest[0]}" if rest and f"{first} {rest[0]}" in COMMANDS else first
     assert name in COMMANDS, f"there is no command {name}"
-    command = COMMANDS[name]
+    parent, command = COMMANDS[name]
     given = rest[1:] if name != first else rest
-    options, left, _ = command.make_parser(click.Context(command, info_name=name)).parse_args(given)
+    # A command keeps the first help option that it is asked for, so it is asked as the program asks.
+    context = click.Context(command, parent=parent, info_name=name)
+    options, left, _ = command.make_parser(context).parse_args(given)
     return name, dict(options), left
 
 
