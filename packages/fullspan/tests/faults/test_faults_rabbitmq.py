@@ -155,11 +155,11 @@ def test_a_broker_without_handles_takes_nobody_and_then_everybody(broker, broken
         for _ in range(20):
             client = connected.enter_context(socket.create_connection(("127.0.0.1", port), 5))
             client.sendall(b"AMQP\x00\x00\x09\x01")
-            if not select.select([client], [], [], 1)[0]:
+            # No answer in a second may be no more than a slow one; nobody else may get in either.
+            if not select.select([client], [], [], 1)[0] and not can_publish(url, 1):
                 break
         else:
             pytest.fail("20 more clients were let in")
-        assert not can_publish(url, 1)
     (evidence,) = broken.evidence
     assert evidence.verdict is Verdict.PASS, evidence.reason
     assert can_publish(url, 5)
